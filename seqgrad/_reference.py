@@ -91,10 +91,9 @@ def layer(
         if w_hr is not None:
             new_h = linear(new_h, w_hr)
         if state_clip is not None:
-            unclipped = new_h  # the total gradient is read here, the cell receives the clipped one
-            new_h = unclipped.clone()
-            if new_h.requires_grad:
-                unclipped.register_hook(state_clip) if not unclipped.is_leaf else None
+            cell_side, new_h = new_h, new_h.clone()  # hs sees the total gradient, the cell what clipping leaves
+            if cell_side.requires_grad:
+                cell_side.register_hook(state_clip)
         hs.append(new_h)
         if new_c is not None:
             cs.append(new_c)
