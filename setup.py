@@ -48,7 +48,7 @@ except ImportError as error:
 found = re.match(r"(\d+)\.(\d+)", torch.__version__)
 if found is None or (int(found[1]), int(found[2])) < MINIMUM:
     raise SystemExit(
-        f"seqgrad: torch {torch.__version__} is too old, {MINIMUM[0]}.{MINIMUM[1]} or later is needed. Run:\n{NEXT_STEP}"
+        f"seqgrad: torch {torch.__version__} is too old, {MINIMUM[0]}.{MINIMUM[1]} is the oldest. Run:\n{NEXT_STEP}"
     )
 
 from torch.utils import cpp_extension  # noqa: E402 - only after the two plain errors above
@@ -63,7 +63,7 @@ def find_cudart(home: Path) -> Path | None:
 
 
 def find_toolkit() -> tuple[Path, Path] | None:
-    """(toolkit, folder of its static runtime). CUDA_HOME decides alone if it is set; an nvcc on PATH may be a wrapper."""
+    """(toolkit, folder of its static runtime). A set CUDA_HOME decides alone; an nvcc on PATH may be a wrapper."""
     said = os.environ.get("CUDA_HOME") or os.environ.get("CUDA_PATH")
     homes = [Path(said)] if said else []
     if not said:
@@ -77,7 +77,7 @@ def find_toolkit() -> tuple[Path, Path] | None:
 
 
 def architectures(home: Path) -> str:
-    """TORCH_CUDA_ARCH_LIST, or those of our own list that this nvcc knows (torch would ask a GPU that may not exist)."""
+    """TORCH_CUDA_ARCH_LIST, or what this nvcc knows of our own list (torch would ask a GPU that may not exist)."""
     if said := os.environ.get("TORCH_CUDA_ARCH_LIST"):
         return said
     listed = subprocess.run(

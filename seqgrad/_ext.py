@@ -39,7 +39,7 @@ def load(package: Path = _PACKAGE) -> BuildInfo:
     """Load ``_C.abi3.so`` from the folder ``package``, once.
 
     Raises:
-        ImportError: the extension is missing, or this torch cannot load it; the message gives the reason and the remedy.
+        ImportError: the extension is missing, or this torch cannot load it; the message says why and what to do.
 
     Warns:
         UserWarning: the sources beside it have changed since it was built.
