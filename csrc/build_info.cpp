@@ -1,4 +1,4 @@
-// What this binary was built from, as JSON, for seqgrad._ext.build_info(). setup.py writes build_facts.h.
+// What this binary holds (its cells) and was built from, as JSON, for seqgrad._ext. setup.py writes build_facts.h.
 //
 // There is no Python module in here: the extension is loaded with torch.ops.load_library, so it neither needs Python.h
 // to build nor depends on a Python version to run.
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "build_facts.h"
+#include "cells/cells.h"
 
 #if defined(__clang__)
 #define SEQGRAD_COMPILER __VERSION__  // names itself
@@ -17,11 +18,20 @@
 
 namespace {
 
+// [["rnn_tanh", gates, states, saved], ...] in the order of CellId.
+std::string cells() {
+  std::string rows;
+  for (const seqgrad::CellInfo& cell : seqgrad::kCells)
+    rows += std::string(rows.empty() ? "" : ", ") + "[\"" + cell.name + "\", " + std::to_string(cell.traits.gates) + ", " +
+            std::to_string(cell.traits.states) + ", " + std::to_string(cell.traits.saved) + "]";
+  return "[" + rows + "]";
+}
+
 std::string build_info() {
   const std::string cuda = SEQGRAD_WITH_CUDA ? "true" : "false";
   return R"({"version": ")" SEQGRAD_VERSION R"(", "torch": ")" SEQGRAD_TORCH R"(", "compiler": ")" SEQGRAD_COMPILER
          R"(", "cuda_archs": ")" SEQGRAD_CUDA_ARCHS R"(", "sources": ")" SEQGRAD_SOURCES R"(", "cuda": )" +
-         cuda + "}";
+         cuda + R"(, "cells": )" + cells() + "}";
 }
 
 }  // namespace

@@ -34,8 +34,15 @@ class BuildInfo(NamedTuple):
     sources: str
 
 
+class Extension(NamedTuple):
+    """The loaded extension: its list of cells as ``(name, gates, states, saved)``, and what it was built from."""
+
+    CELLS: tuple[tuple[str, int, int, int], ...]
+    info: BuildInfo
+
+
 @functools.cache
-def load(package: Path = _PACKAGE) -> BuildInfo:
+def extension(package: Path = _PACKAGE) -> Extension:
     """Load ``_C.abi3.so`` from the folder ``package``, once.
 
     Raises:
@@ -46,8 +53,8 @@ def load(package: Path = _PACKAGE) -> BuildInfo:
 
     Example:
         >>> from seqgrad import _ext
-        >>> _ext.load().version == _ext.build_info().version
-        True
+        >>> [name for name, *_ in _ext.extension().CELLS][-1]
+        'lstm'
     """
     path = package / _FILE
     if not path.is_file():
@@ -56,14 +63,16 @@ def load(package: Path = _PACKAGE) -> BuildInfo:
         torch.ops.load_library(str(path))
     except (OSError, RuntimeError) as error:
         raise ImportError(_why_unloadable(path, str(error))) from error
-    info = BuildInfo(**json.loads(torch.ops.seqgrad.build_info()))
+    facts = json.loads(torch.ops.seqgrad.build_info())
+    cells = tuple((str(name), int(gates), int(states), int(saved)) for name, gates, states, saved in facts.pop("cells"))
+    info = BuildInfo(**facts)
     if _is_source_tree(package) and digest(package.parent / "csrc") != info.sources:
         warnings.warn(
             f"seqgrad: {path.name} was built from other sources than those in {package.parent / 'csrc'}: results are "
             f"those of the old kernels. Rebuild: {_REBUILD}",
             stacklevel=2,
         )
-    return info
+    return Extension(cells, info)
 
 
 def build_info() -> BuildInfo:
@@ -74,7 +83,7 @@ def build_info() -> BuildInfo:
         >>> isinstance(_ext.build_info().cuda, bool)
         True
     """
-    return load()
+    return extension().info
 
 
 def has_cuda() -> bool:
@@ -85,7 +94,7 @@ def has_cuda() -> bool:
         >>> _ext.has_cuda() == (_ext.build_info().cuda_archs != "")
         True
     """
-    return load().cuda
+    return extension().info.cuda
 
 
 def _is_source_tree(package: Path) -> bool:
