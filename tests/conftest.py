@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Small problems on one thread: quick, and the same bits on every machine. Tests of threads set their own number."""
+    """Small problems on one thread, for quickness; tests of threads set their own number."""
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(1)

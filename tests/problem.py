@@ -116,7 +116,7 @@ def _named(problem: Problem, outputs: tuple[Tensor | None, ...]) -> dict[str, Te
 
 
 def solve(problem: Problem, *, record: bool = True, wanted: tuple[str, ...] = ARGUMENTS) -> dict[str, Tensor]:
-    """The engine's answer: out, hn, cn, a gradient ``d<name>`` per wanted input and, recording, the norms ``[T, N]``."""
+    """The engine's answer: out, hn, cn, ``d<name>`` per wanted input and, recording, the norms ``[T, N]``."""
     leaves = _leaves(problem, wanted)
     x = leaves["x"]
     names = _ops.quantities(problem.cell, problem.state_clip)
