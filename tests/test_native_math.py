@@ -1,4 +1,4 @@
-"""The engine's own arithmetic, per instruction set: tanh, sigmoid, 16-bit conversion, norms, and the cells' formulas."""
+"""The engine's arithmetic, per instruction set: tanh, sigmoid, 16-bit conversion, norms, and the cells' formulas."""
 
 from __future__ import annotations
 
