@@ -304,9 +304,10 @@ def _open_limits(ax: Axes, limits: tuple[float, float] | None, lines: Sequence[L
 
 
 def _whole_ticks(ax: Any) -> None:
+    """Ticks at whole numbers: there is no half a timestep."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))  # there is no half a timestep
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 
 def _lag_axis(ax: Axes, curves: Sequence[Curve], label: str) -> None:

@@ -284,17 +284,15 @@ def test_activation_checkpointing_records_each_step_once(reentrant):
     torch.testing.assert_close(rec["l0"].data, expected["l0"].data)
 
 
-def test_functional_gradients_run_inside_the_block():
-    rnn, x = Tapped(3, 5), torch.randn(4, 2, 3)
-    weights = {name: p.detach() for name, p in rnn.named_parameters()}
+def test_functional_gradients_run_inside_the_block_and_record_nothing():
+    model, x = Scaled(), torch.randn(4, 2, 3)
 
-    def loss(weights):
-        return torch.func.functional_call(rnn, weights, (x,)).sum()
+    def loss(scale):
+        return torch.func.functional_call(model, {"scale": scale}, (x,)).sum()
 
-    expected = torch.func.grad(loss)(weights)
-    with record(rnn) as rec:
-        got = torch.func.grad(loss)(weights)
-    torch.testing.assert_close(got, expected)
+    with record(model) as rec:
+        got = torch.func.grad(loss)(torch.ones(3))
+    torch.testing.assert_close(got, x.sum(dim=(0, 1)))
     assert not rec
 
 
@@ -481,6 +479,16 @@ def test_summary_names_layer_direction_and_values(rec):
     assert float(row[7]) == pytest.approx(rec.ratio["encoder.rnn.l0_reverse"], rel=1e-2)
     assert "stored in input-time order" in lines[-1]
     assert "3 series, 1 backward" in repr(rec) and "encoder.rnn.l0: rnn_tanh, forward, T=12, N=3" in repr(rec)
+
+
+@pytest.mark.parametrize(("cell", "noted"), [("gru", True), ("lstm", False)])
+def test_summary_says_when_fresh_gradient_hides_what_the_recurrence_does(cell, noted):
+    total = torch.tensor([2.0 - 0.5 ** (19 - t) for t in range(20)]).reshape(1, 20, 1)  # A5, rho = 0.5
+    data = torch.cat([total, total - 1])
+    log = _recorder.Log(keys={"l0": ("", "l0")})
+    log.passes.append(Series("", "l0", cell, False, ("grad_h", "grad_carry"), data))
+    text = GradientRecord(log).summary()
+    assert ("l0, forward: the norm changes by 1 per step, but only 0.5 of it is carried over" in text) is noted
 
 
 def test_html_is_a_table_with_sparklines_and_needs_no_matplotlib(monkeypatch):
