@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqgrad import _ops, _reference, record
+from seqgrad import _ops, _reference
 from seqgrad.clip import Norm, Value
+from seqgrad.record import make_tap
 
 
 class Weights(NamedTuple):
@@ -69,7 +70,12 @@ def run(
             cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         )  # fmt: skip
         return result.out, result.hn, result.cn
-    tap = record.make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
+    if x.device.type not in ("cpu", "meta"):
+        raise NotImplementedError(
+            f"seqgrad's kernels run on the CPU so far, got input on {x.device}; move model and input there with "
+            '.to("cpu"), or give the model its torch.nn layers back with seqgrad.revert_(model)'
+        )
+    tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
