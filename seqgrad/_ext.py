@@ -118,7 +118,7 @@ def cuda_devices() -> list[CudaDevice]:
     facts = torch.ops.seqgrad.cuda_devices()
     size = len(CudaDevice._fields)
     rows = [facts[i : i + size] for i in range(0, len(facts), size)]
-    return [CudaDevice(*row[:-1], cooperative_launch=bool(row[-1])) for row in rows]
+    return [CudaDevice._make([*row[:-1], bool(row[-1])]) for row in rows]
 
 
 def _warn_if_stale(package: Path, info: BuildInfo) -> None:
