@@ -62,16 +62,12 @@ def extension(package: Path = _PACKAGE) -> Extension:
     try:
         torch.ops.load_library(str(path))
     except (OSError, RuntimeError) as error:
-        raise ImportError(_why_unloadable(path, str(error))) from error
+        loader = error.__cause__ or error  # newer torch wraps what the system's loader said
+        raise ImportError(_why_unloadable(path, str(loader))) from error
     facts = json.loads(torch.ops.seqgrad.build_info())
     cells = tuple((str(name), int(gates), int(states), int(saved)) for name, gates, states, saved in facts.pop("cells"))
     info = BuildInfo(**facts)
-    if _is_source_tree(package) and digest(package.parent / "csrc") != info.sources:
-        warnings.warn(
-            f"seqgrad: {path.name} was built from other sources than those in {package.parent / 'csrc'}: results are "
-            f"those of the old kernels. Rebuild: {_REBUILD}",
-            stacklevel=2,
-        )
+    _warn_if_stale(package, info)
     return Extension(cells, info)
 
 
@@ -95,6 +91,45 @@ def has_cuda() -> bool:
         True
     """
     return extension().info.cuda
+
+
+class CudaDevice(NamedTuple):
+    """What a CUDA engine plans with (csrc/cuda/device.h): sizes in bytes, registers in 32-bit words."""
+
+    major: int
+    minor: int
+    multiprocessors: int
+    shared_per_block: int
+    shared_per_multiprocessor: int
+    registers_per_multiprocessor: int
+    l2_bytes: int
+    cooperative_launch: bool
+
+
+def cuda_devices() -> list[CudaDevice]:
+    """The CUDA devices that the extension sees; none in a build without CUDA, or where there is no driver.
+
+    Example:
+        >>> from seqgrad import _ext
+        >>> _ext.cuda_devices() == [] or _ext.has_cuda()
+        True
+    """
+    extension()
+    facts = torch.ops.seqgrad.cuda_devices()
+    size = len(CudaDevice._fields)
+    rows = [facts[i : i + size] for i in range(0, len(facts), size)]
+    return [CudaDevice._make([*row[:-1], bool(row[-1])]) for row in rows]
+
+
+def _warn_if_stale(package: Path, info: BuildInfo) -> None:
+    """Only a source tree can have gone on without its extension; an installed package holds no sources."""
+    sources = package.parent / "csrc"
+    if _is_source_tree(package) and digest(sources) != info.sources:
+        warnings.warn(
+            f"seqgrad: {_FILE} was built from other sources than those in {sources}: results are those of the old "
+            f"kernels. Rebuild: {_REBUILD}",
+            stacklevel=3,
+        )
 
 
 def _is_source_tree(package: Path) -> bool:
