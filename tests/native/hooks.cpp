@@ -139,8 +139,14 @@ PYBIND11_MODULE(_hooks, m) {
   HOOK_MAP(store_bfloat16, float, uint16_t)
   HOOK_MAP(store_half, float, uint16_t)
 #undef HOOK_MAP
-  m.def("norm_float", [](const std::string& isa, const py::buffer& v) { const Array<float> a(v); return isa_named(isa).norm_float(a.data(), a.size()); });
-  m.def("norm_double", [](const std::string& isa, const py::buffer& v) { const Array<double> a(v); return isa_named(isa).norm_double(a.data(), a.size()); });
-  m.def("cell_step", cell_step, py::arg("cell"), py::arg("in_"), py::arg("rec"), py::arg("h_prev"), py::arg("c_prev"),
-        py::arg("scale"), py::arg("dh"), py::arg("dc"));
+  m.def("norm_float", [](const std::string& isa, const py::buffer& v) {
+    const Array<float> a(v);
+    return isa_named(isa).norm_float(a.data(), a.size());
+  });
+  m.def("norm_double", [](const std::string& isa, const py::buffer& v) {
+    const Array<double> a(v);
+    return isa_named(isa).norm_double(a.data(), a.size());
+  });
+  m.def("cell_step", cell_step, py::arg("cell"), py::arg("in_"), py::arg("rec"), py::arg("h_prev"), py::arg("c_prev"), py::arg("scale"),
+        py::arg("dh"), py::arg("dc"));
 }

@@ -8,7 +8,9 @@ namespace {
 
 // How many values of `count` the vector at i holds.
 template <class A>
-int lanes_at(int64_t i, int64_t count) { return count - i < kLanes<A> ? int(count - i) : kLanes<A>; }
+int lanes_at(int64_t i, int64_t count) {
+  return count - i < kLanes<A> ? int(count - i) : kLanes<A>;
+}
 
 template <class A>
 void tanh(const A* from, A* to, int64_t count) {
@@ -54,17 +56,8 @@ double norm(const A* values, int64_t count) {
 }  // namespace
 
 extern const hooks::Isa kHooks;
-const hooks::Isa kHooks{SEQGRAD_ISA_NAME,
-                        kLanes<float>,
-                        tanh<float>,
-                        tanh<double>,
-                        sigmoid<float>,
-                        sigmoid<double>,
-                        load_storage<BFloat16>,
-                        load_storage<Half>,
-                        store_storage<BFloat16>,
-                        store_storage<Half>,
-                        norm<float>,
-                        norm<double>};
+const hooks::Isa kHooks{
+    SEQGRAD_ISA_NAME,   kLanes<float>,           tanh<float>,         tanh<double>, sigmoid<float>, sigmoid<double>, load_storage<BFloat16>,
+    load_storage<Half>, store_storage<BFloat16>, store_storage<Half>, norm<float>,  norm<double>};
 
 }  // namespace seqgrad::cpu::SEQGRAD_ISA
