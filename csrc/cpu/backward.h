@@ -16,7 +16,7 @@ class BackwardPass {
       : p(layer), to(grads), rows_of(norm_rows(layer)), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)),
         w_ih(to.dx ? IB * G * UB * L * L : 0), w_hh(PB * G * UB * L * L), w_hr(p.w_hr ? UB * PB * L * L : 0) {}
 
-  void run(const Parallel& parallel, int64_t slice_count) {
+  void run(const Parallel& parallel, int64_t slice_count, int team_size) {
     const auto input_gate = [](int plane) { return kTraits.gate_of_input_plane(plane); };
     const auto recurrent_gate = [](int plane) { return plane; };
     if (to.dx)
@@ -31,8 +31,9 @@ class BackwardPass {
         pack_straight(static_cast<const S*>(p.w_hr), 1, recurrent_gate, p.P, p.H, b, w_hr.get() + b * PB * L * L);
       });
     const auto slices = make_slices(p, slice_count);
-    std::vector<State> states(slice_count);
-    parallel(slice_count, [&](int64_t s) { run_slice(slices[s], states[s]); });
+    std::vector<State> states;  // all memory is taken here: an exception must not leave a team member waiting
+    for (const Slice& slice : slices) states.push_back(make_state(slice, team_size));
+    with_teams(parallel, slice_count, team_size, [&](int64_t s, Member member) { run_slice(slices[s], states[s], member); });
     sum_weight_gradients(parallel, states);
   }
 
@@ -51,10 +52,14 @@ class BackwardPass {
     Buffer<A> x, h, m, dp;          // [block][chunk row][L]: x_t, h_{t-1}, o tanh(c), gradient of the projected state
     Buffer<A> dw_ih, dw_hh, dw_hr;  // [column block][plane, padded unit][L]
     Buffer<A> db;                   // [plane, unit block][L]
+    Buffer<double> sums;            // [Q, T, row][member]: each member's share of the squares, in a team
   };
 
-  void run_slice(const Slice& slice, State& s) {
-    const int64_t rows = slice.rows(), most = rows > kChunkRows ? rows : kChunkRows;
+  static int64_t chunk_rows(const Slice& slice) { return slice.rows() > kChunkRows ? slice.rows() : kChunkRows; }
+
+  State make_state(const Slice& slice, int team_size) const {
+    const int64_t rows = slice.rows(), most = chunk_rows(slice);
+    State s;
     s.dh = Buffer<A>(PB * rows * L);
     if (kTwoStates) s.dc = Buffer<A>(UB * rows * L), s.dc_row = Buffer<A>(UB * L);
     s.dz = Buffer<A>(D * UB * most * L);
@@ -66,15 +71,23 @@ class BackwardPass {
       s.dm = Buffer<A>(UB * rows * L);
       if (to.dw_hr) s.dp = Buffer<A>(PB * most * L), s.m = Buffer<A>(UB * most * L), s.dw_hr = Buffer<A>(UB * PB * L * L);
     }
-    for (int64_t r = 0; r < rows; ++r)
-      if (slice.length[r] == 0) pass_through(slice, r);
+    if (team_size > 1 && to.norms) s.sums = Buffer<double>(rows_of.count * p.T * rows * team_size);
+    return s;
+  }
+
+  void run_slice(const Slice& slice, State& s, Member member) {
     Chunk chunk;
     for (int64_t done = 0; done < p.T;) {
-      done += chunk.fill(slice, done, p.T, [&](int64_t k) { return p.reverse ? k : p.T - 1 - k; }, most);
-      for (size_t k = 0; k < chunk.t.size(); ++k) step(s, slice, chunk, k);
-      if (to.dx) input_gradient(s, slice, chunk);
-      weight_gradients(s, slice, chunk);
+      done += chunk.fill(slice, done, p.T, [&](int64_t k) { return p.reverse ? k : p.T - 1 - k; }, chunk_rows(slice));
+      for (size_t k = 0; k < chunk.t.size(); ++k) step(s, slice, chunk, k, member);
+      if (to.dx) input_gradient(s, slice, chunk, member);
+      weight_gradients(s, slice, chunk, member);
+      member.barrier();  // the next chunk overwrites dz
     }
+    if (!member.leads()) return;
+    for (int64_t r = 0; r < slice.rows(); ++r)
+      if (slice.length[r] == 0) pass_through(slice, r);
+    if (s.sums.get()) norms_from_sums(s, slice, member.team.size());
     zero_padding(slice);
   }
 
@@ -82,44 +95,60 @@ class BackwardPass {
   bool enters(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? 0 : slice.length[r] - 1); }
   bool leaves(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? slice.length[r] - 1 : 0); }
 
-  void step(State& s, const Slice& slice, const Chunk& chunk, size_t k) {
+  void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, Member member) {
     const int64_t t = chunk.t[k], alive = chunk.alive[k], rows = slice.rows(), offset = chunk.offset[k];
+    const auto mine = member.part(PB);
     for (int64_t r = 0; r < alive; ++r) {
-      if (enters(slice, r, t)) begin_row(s, slice, r);
-      complete_state_gradient(s, slice, r, t);
+      if (enters(slice, r, t)) begin_row(s, slice, r, member);
+      complete_state_gradient(s, slice, r, t, member);
     }
     if (p.w_hr) {
       multiply<A>({s.dh.get(), rows * L, PB, w_hr.get(), PB * L * L, s.dm.get(), rows * L, false}, alive, UB);
       for (int64_t b = 0; to.dw_hr && b < PB; ++b)
         std::memcpy(s.dp.get() + (b * chunk.rows + offset) * L, s.dh.get() + b * rows * L, alive * L * sizeof(A));
     }
-    for (int64_t r = 0; r < alive; ++r) cell_backward(s, slice, chunk, r, t, offset + r);
+    for (int64_t r = 0; r < alive; ++r) cell_backward(s, slice, chunk, r, t, offset + r, member);
+    member.barrier();
     const A* dz = s.dz.get() + (kTraits.recurrent_plane() * UB * chunk.rows + offset) * L;
-    multiply<A>({dz, chunk.rows * L, G * UB, w_hh.get(), G * UB * L * L, s.dh.get(), rows * L, true}, alive, PB);
+    multiply<A>({dz, chunk.rows * L, G * UB, w_hh.get() + mine.begin * G * UB * L * L, G * UB * L * L, s.dh.get() + mine.begin * rows * L,
+                 rows * L, true},
+                alive, mine.end - mine.begin);
     // Truncated BPTT: the way to the previous step crosses a multiple of `truncate` in input time.
     const bool cut = p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0;
     for (int64_t r = 0; r < alive; ++r) {
-      if (leaves(slice, r, t)) finish_row(s, slice, r);
-      else if (cut) clear_carry(s, rows, r);
+      if (leaves(slice, r, t)) finish_row(s, slice, r, member);
+      else if (cut) clear_carry(s, rows, r, member);
     }
   }
 
-  void begin_row(State& s, const Slice& slice, int64_t r) {
-    const int64_t rows = slice.rows();
-    clear_carry(s, rows, r);
-    if (kTwoStates && to.grad_cn) pack_row(static_cast<const S*>(to.grad_cn) + slice.sample[r] * p.H, p.H, s.dc.get() + r * L, rows * L);
+  void begin_row(State& s, const Slice& slice, int64_t r, Member member) {
+    clear_carry(s, slice.rows(), r, member);
+    if constexpr (kTwoStates) {
+      if (!to.grad_cn) return;
+      const S* grad = static_cast<const S*>(to.grad_cn) + slice.sample[r] * p.H;
+      const auto mine = member.part(UB);
+      for (int64_t b = mine.begin; b < mine.end; ++b)
+        store_aligned(s.dc.get() + (b * slice.rows() + r) * L, load(grad + b * L, lanes_in<A>(b, p.H)));
+    }
   }
 
-  void clear_carry(State& s, int64_t rows, int64_t r) {
-    for (int64_t b = 0; b < PB; ++b) store_aligned(s.dh.get() + (b * rows + r) * L, Vec<A>{});
-    if (kTwoStates)
-      for (int64_t b = 0; b < UB; ++b) store_aligned(s.dc.get() + (b * rows + r) * L, Vec<A>{});
+  void clear_carry(State& s, int64_t rows, int64_t r, Member member) {
+    const auto state = member.part(PB), units = member.part(UB);
+    for (int64_t b = state.begin; b < state.end; ++b) store_aligned(s.dh.get() + (b * rows + r) * L, Vec<A>{});
+    if constexpr (kTwoStates)
+      for (int64_t b = units.begin; b < units.end; ++b) store_aligned(s.dc.get() + (b * rows + r) * L, Vec<A>{});
   }
 
-  void finish_row(State& s, const Slice& slice, int64_t r) {
-    const int64_t rows = slice.rows(), n = slice.sample[r];
-    if (to.dh0) unpack_row(s.dh.get() + r * L, rows * L, p.P, static_cast<S*>(to.dh0) + n * p.P);
-    if (kTwoStates && to.dc0) unpack_row(s.dc.get() + r * L, rows * L, p.H, static_cast<S*>(to.dc0) + n * p.H);
+  void finish_row(State& s, const Slice& slice, int64_t r, Member member) {
+    const auto write = [&](const Buffer<A>& from, void* target, int64_t columns) {
+      if (!target) return;
+      const auto mine = member.part(blocks_of<A>(columns));
+      S* row = static_cast<S*>(target) + slice.sample[r] * columns;
+      for (int64_t b = mine.begin; b < mine.end; ++b)
+        store(row + b * L, load_aligned(from.get() + (b * slice.rows() + r) * L), lanes_in<A>(b, columns));
+    };
+    write(s.dh, to.dh0, p.P);
+    if constexpr (kTwoStates) write(s.dc, to.dc0, p.H);
   }
 
   void pass_through(const Slice& slice, int64_t r) {  // no step at all: hn is h0
@@ -134,18 +163,19 @@ class BackwardPass {
   }
 
   // total = carried + direct: measured, then clipped, in place of the carried one.
-  void complete_state_gradient(State& s, const Slice& slice, int64_t r, int64_t t) {
+  void complete_state_gradient(State& s, const Slice& slice, int64_t r, int64_t t, Member member) {
     const int64_t rows = slice.rows(), n = slice.sample[r];
+    const auto mine = member.part(PB);
     A* dh = s.dh.get() + r * L;
     const S* out = to.grad_out ? static_cast<const S*>(to.grad_out) + t * to.grad_out_stride_t + n * to.grad_out_stride_n : nullptr;
     const S* last = to.grad_hn && enters(slice, r, t) ? static_cast<const S*>(to.grad_hn) + n * p.P : nullptr;
     const bool measure = to.norms || p.clip == ClipKind::norm;
     SquareSum carried, total;
     if (to.norms) {
-      for (int64_t b = 0; b < PB; ++b) carried.add(first_lanes<A>(load_aligned(dh + b * rows * L), lanes_in<A>(b, p.P)));
-      norm(rows_of.grad_carry, t, n) = A(row_norm(carried, dh, rows, PB));
+      for (int64_t b = mine.begin; b < mine.end; ++b) carried.add(first_lanes<A>(load_aligned(dh + b * rows * L), lanes_in<A>(b, p.P)));
+      measured(s, rows_of.grad_carry, slice, r, t, carried, dh, rows, PB, member);
     }
-    for (int64_t b = 0; b < PB; ++b) {
+    for (int64_t b = mine.begin; b < mine.end; ++b) {
       const int lanes = lanes_in<A>(b, p.P);
       Vec<A> g = first_lanes<A>(load_aligned(dh + b * rows * L), lanes);
       if (out) g += load(out + b * L, lanes);
@@ -153,9 +183,28 @@ class BackwardPass {
       if (measure) total.add(g);
       store_aligned(dh + b * rows * L, g);
     }
-    const double length = measure ? row_norm(total, dh, rows, PB) : 0;
-    if (to.norms) norm(rows_of.grad_h, t, n) = A(length);
-    if (p.clip != ClipKind::none) clip_row(dh, rows, length, t, n);
+    if (to.norms) measured(s, rows_of.grad_h, slice, r, t, total, dh, rows, PB, member);
+    if (p.clip != ClipKind::none) clip_row(dh, rows, measure ? row_norm(total, dh, rows, PB) : 0, t, n);
+  }
+
+  // Alone, a member knows the whole norm; in a team it leaves its share for norms_from_sums.
+  void measured(State& s, int quantity, const Slice& slice, int64_t r, int64_t t, const SquareSum& sum, const A* row, int64_t row_step,
+                int64_t blocks, Member member) {
+    if (s.sums.get() && member.team.size() > 1)
+      s.sums.get()[((quantity * p.T + t) * slice.rows() + r) * member.team.size() + member.place] = sum.total();
+    else norm(quantity, t, slice.sample[r]) = A(row_norm(sum, row, row_step, blocks));
+  }
+
+  void norms_from_sums(State& s, const Slice& slice, int size) const {
+    if (size == 1) return;
+    for (int q = 0; q < rows_of.count; ++q)
+      for (int64_t r = 0; r < slice.rows(); ++r)
+        for (int64_t t = 0; t < slice.length[r]; ++t) {
+          const double* share = s.sums.get() + ((q * p.T + t) * slice.rows() + r) * size;
+          double sum = 0;
+          for (int i = 0; i < size; ++i) sum += share[i];
+          norm(q, t, slice.sample[r]) = A(std::sqrt(sum));
+        }
   }
 
   void clip_row(A* dh, int64_t rows, double length, int64_t t, int64_t n) {
@@ -177,7 +226,8 @@ class BackwardPass {
   }
 
   // The cell on all units of one sample. Leaves in dh and dc what reaches the previous step without W_hh.
-  void cell_backward(State& s, const Slice& slice, const Chunk& chunk, int64_t r, int64_t t, int64_t chunk_row) {
+  void cell_backward(State& s, const Slice& slice, const Chunk& chunk, int64_t r, int64_t t, int64_t chunk_row, Member member) {
+    const auto mine = member.part(UB);
     const int64_t rows = slice.rows(), n = slice.sample[r], now = t * p.N + n, before = now + (p.reverse ? p.N : -p.N);
     const bool first = leaves(slice, r, t);
     const S* h = static_cast<const S*>(to.out);
@@ -185,7 +235,7 @@ class BackwardPass {
     const A* saved = static_cast<const A*>(to.saved);
     const A* dh = (p.w_hr ? s.dm.get() : s.dh.get()) + r * L;
     SquareSum cell_sum;
-    for (int64_t u = 0; u < UB; ++u) {
+    for (int64_t u = mine.begin; u < mine.end; ++u) {
       const int lanes = lanes_in<A>(u, p.H);
       Step<Vec<A>> cell;
       StepGrad<Vec<A>> grad;
@@ -211,7 +261,7 @@ class BackwardPass {
     if (p.w_hr)
       for (int64_t b = 0; b < PB; ++b) store_aligned(s.dh.get() + (b * rows + r) * L, Vec<A>{});
     if constexpr (kTwoStates) {
-      if (to.norms) norm(rows_of.grad_c, t, n) = A(row_norm(cell_sum, s.dc_row.get(), 1, UB));
+      if (to.norms) measured(s, rows_of.grad_c, slice, r, t, cell_sum, s.dc_row.get(), 1, UB, member);
     }
   }
 
@@ -226,45 +276,43 @@ class BackwardPass {
 
   // ---- one chunk of steps -------------------------------------------------------------------------------------------
 
-  template <class F>
-  static void for_each_row(const Chunk& chunk, F&& visit) {
-    for (size_t k = 0; k < chunk.t.size(); ++k)
-      for (int64_t r = 0; r < chunk.alive[k]; ++r) visit(chunk.t[k], r, chunk.offset[k] + r);
-  }
-
-  void input_gradient(State& s, const Slice& slice, const Chunk& chunk) {
+  // Needs every member's dz: the barrier of the last step has seen to that.
+  void input_gradient(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.rows * L;
-    multiply<A>({s.dz.get(), step, G * UB, w_ih.get(), G * UB * L * L, s.x.get(), step, false}, chunk.rows, IB);
-    for_each_row(chunk, [&](int64_t t, int64_t r, int64_t row) {
+    const auto mine = member.part(chunk.rows);
+    multiply<A>({s.dz.get() + mine.begin * L, step, G * UB, w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, false},
+                mine.end - mine.begin, IB);
+    chunk.for_each_row(mine, [&](int64_t t, int64_t r, int64_t row) {
       unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + (t * p.N + slice.sample[r]) * p.I);
     });
   }
 
-  void weight_gradients(State& s, const Slice& slice, const Chunk& chunk) {
+  void weight_gradients(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.rows * L;
     const A* recurrent = s.dz.get() + kTraits.recurrent_plane() * UB * step;
-    if (to.dw_ih) {
-      for_each_row(chunk, [&](int64_t t, int64_t r, int64_t row) {
-        pack_row(static_cast<const S*>(p.x) + t * p.x_stride_t + slice.sample[r] * p.x_stride_n, p.I, s.x.get() + row * L, step);
-      });
-      multiply_transposed(s.dz.get(), step, G * UB, s.x.get(), step, IB, s.dw_ih.get(), chunk.rows);
+    chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
+      const int64_t n = slice.sample[r];
+      const S* h = leaves(slice, r, t) ? static_cast<const S*>(p.h0) + n * p.P
+                                       : static_cast<const S*>(to.out) + ((t + (p.reverse ? 1 : -1)) * p.N + n) * p.P;
+      if (to.dw_ih) pack_row(static_cast<const S*>(p.x) + t * p.x_stride_t + n * p.x_stride_n, p.I, s.x.get() + row * L, step);
+      if (to.dw_hh) pack_row(h, p.P, s.h.get() + row * L, step);
+    });
+    member.barrier();
+    const auto add = [&](const A* a, int64_t a_blocks, const Buffer<A>& b, int64_t b_blocks, Buffer<A>& sum) {
+      const auto mine = member.part(b_blocks);
+      multiply_transposed(a, step, a_blocks, b.get() + mine.begin * step, step, mine.end - mine.begin,
+                          sum.get() + mine.begin * a_blocks * L * L, chunk.rows);
+    };
+    if (to.dw_ih) add(s.dz.get(), G * UB, s.x, IB, s.dw_ih);
+    if (to.dw_hh) add(recurrent, G * UB, s.h, PB, s.dw_hh);
+    if (to.dw_hr) add(s.dp.get(), PB, s.m, UB, s.dw_hr);
+    if (!s.db.get()) return;
+    const auto mine = member.part(D * UB);
+    for (int64_t b = mine.begin; b < mine.end; ++b) {
+      Vec<A> sum{};
+      for (int64_t row = 0; row < chunk.rows; ++row) sum += load_aligned(s.dz.get() + b * step + row * L);
+      store_aligned(s.db.get() + b * L, load_aligned(s.db.get() + b * L) + sum);
     }
-    if (to.dw_hh) {
-      for_each_row(chunk, [&](int64_t t, int64_t r, int64_t row) {
-        const int64_t n = slice.sample[r];
-        const S* h = leaves(slice, r, t) ? static_cast<const S*>(p.h0) + n * p.P
-                                         : static_cast<const S*>(to.out) + ((t + (p.reverse ? 1 : -1)) * p.N + n) * p.P;
-        pack_row(h, p.P, s.h.get() + row * L, step);
-      });
-      multiply_transposed(recurrent, step, G * UB, s.h.get(), step, PB, s.dw_hh.get(), chunk.rows);
-    }
-    if (to.dw_hr) multiply_transposed(s.dp.get(), step, PB, s.m.get(), step, UB, s.dw_hr.get(), chunk.rows);
-    if (s.db.get())
-      for (int64_t b = 0; b < D * UB; ++b) {
-        Vec<A> sum{};
-        for (int64_t row = 0; row < chunk.rows; ++row) sum += load_aligned(s.dz.get() + b * step + row * L);
-        store_aligned(s.db.get() + b * L, load_aligned(s.db.get() + b * L) + sum);
-      }
   }
 
   // ---- all slices ---------------------------------------------------------------------------------------------------

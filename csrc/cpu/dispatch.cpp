@@ -1,9 +1,13 @@
 // Chooses the engine at run time. SEQGRAD_CPU_ISA=baseline|avx2|avx512|neon overrides, for tests and comparison.
 #include <cstdio>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "engine.h"
+
+template class std::vector<int64_t>;  // for isa_*.cpp: see isa.h
 
 namespace seqgrad::cpu {
 

@@ -16,7 +16,7 @@ class ForwardPass {
       : p(layer), to(result), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)), w_ih(G * UB * IB * L * L),
         w_hh(G * UB * PB * L * L), w_hr(p.w_hr ? PB * UB * L * L : 0), bias(2 * G * UB * L) {}
 
-  void run(const Parallel& parallel, int64_t slice_count) {
+  void run(const Parallel& parallel, int64_t slice_count, int team_size) {
     parallel(G * UB, [&](int64_t b) {
       pack_transposed(static_cast<const S*>(p.w_ih), p.H, p.I, b, w_ih.get() + b * IB * L * L);
       pack_transposed(static_cast<const S*>(p.w_hh), p.H, p.P, b, w_hh.get() + b * PB * L * L);
@@ -24,7 +24,9 @@ class ForwardPass {
     if (p.w_hr) parallel(PB, [&](int64_t b) { pack_transposed(static_cast<const S*>(p.w_hr), p.P, p.H, b, w_hr.get() + b * UB * L * L); });
     pack_bias();
     const auto slices = make_slices(p, slice_count);
-    parallel(slice_count, [&](int64_t s) { run_slice(slices[s]); });
+    std::vector<State> states;  // all memory is taken here: an exception must not leave a team member waiting
+    for (const Slice& slice : slices) states.push_back(make_state(slice));
+    with_teams(parallel, slice_count, team_size, [&](int64_t s, Member member) { run_slice(slices[s], states[s], member); });
   }
 
  private:
@@ -51,27 +53,36 @@ class ForwardPass {
     Buffer<A> h[2], c;  // [block][row][L]; h alternates between steps
     Buffer<A> wx;       // [gate, unit block][chunk row][L]
     Buffer<A> x;        // [input block][chunk row][L]
-    Buffer<A> tile;     // [gate][row][L]: one product tile, L1-resident
     Buffer<A> m;        // [unit block][row][L]: o tanh(c) before the projection
-    int current = 0;
   };
 
-  void run_slice(const Slice& slice) {
-    const int64_t rows = slice.rows(), most = rows > kChunkRows ? rows : kChunkRows;
-    State s{{Buffer<A>(PB * rows * L), Buffer<A>(PB * rows * L)},
-            Buffer<A>(kTwoStates ? UB * rows * L : 0),
-            Buffer<A>(G * UB * most * L),
-            Buffer<A>(IB * most * L),
-            Buffer<A>(kMaxPanel * 16 * L),
-            Buffer<A>(p.w_hr ? UB * rows * L : 0)};
-    for (int64_t r = 0; r < rows; ++r) begin_row(s, slice, r);
+  static int64_t chunk_rows(const Slice& slice) { return slice.rows() > kChunkRows ? slice.rows() : kChunkRows; }
+
+  State make_state(const Slice& slice) const {
+    const int64_t rows = slice.rows(), most = chunk_rows(slice);
+    State s;
+    for (Buffer<A>& h : s.h) h = Buffer<A>(PB * rows * L);
+    s.wx = Buffer<A>(G * UB * most * L);
+    s.x = Buffer<A>(IB * most * L);
+    if (kTwoStates) s.c = Buffer<A>(UB * rows * L);
+    if (p.w_hr) s.m = Buffer<A>(UB * rows * L);
+    return s;
+  }
+
+  void run_slice(const Slice& slice, State& s, Member member) {
+    if (member.leads())
+      for (int64_t r = 0; r < slice.rows(); ++r) begin_row(s, slice, r);
     Chunk chunk;
     for (int64_t done = 0; done < p.T;) {
-      done += chunk.fill(slice, done, p.T, [&](int64_t k) { return p.reverse ? p.T - 1 - k : k; }, most);
-      project(s, slice, chunk);
-      for (size_t k = 0; k < chunk.t.size(); ++k) step(s, slice, chunk, k);
+      const int64_t taken = chunk.fill(slice, done, p.T, [&](int64_t k) { return p.reverse ? p.T - 1 - k : k; }, chunk_rows(slice));
+      project(s, slice, chunk, member);
+      for (size_t k = 0; k < chunk.t.size(); ++k) {
+        step(s, slice, chunk, k, (done + k) % 2, member);
+        member.barrier();
+      }
+      done += taken;
     }
-    zero_padding(slice);
+    if (member.leads()) zero_padding(slice);
   }
 
   void begin_row(State& s, const Slice& slice, int64_t r) {
@@ -87,44 +98,51 @@ class ForwardPass {
     }
   }
 
-  void project(State& s, const Slice& slice, const Chunk& chunk) {
+  // wx = x W_ih^T + b for all rows of the chunk. Ends with every member's own columns done: nobody else reads them.
+  void project(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.rows * L;
-    for (size_t k = 0; k < chunk.t.size(); ++k)
-      for (int64_t r = 0; r < chunk.alive[k]; ++r)
-        pack_row(static_cast<const S*>(p.x) + chunk.t[k] * p.x_stride_t + slice.sample[r] * p.x_stride_n, p.I,
-                 s.x.get() + (chunk.offset[k] + r) * L, step);
-    for (int64_t b = 0; b < G * UB; ++b) {
-      const Vec<A> v = load_aligned(bias.get() + b * L);
-      for (int64_t r = 0; r < chunk.rows; ++r) store_aligned(s.wx.get() + b * step + r * L, v);
+    const auto mine = member.part(UB);
+    chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
+      pack_row(static_cast<const S*>(p.x) + t * p.x_stride_t + slice.sample[r] * p.x_stride_n, p.I, s.x.get() + row * L, step);
+    });
+    member.barrier();
+    for (int gate = 0; gate < G; ++gate) {
+      const int64_t b0 = gate * UB + mine.begin;
+      for (int64_t b = b0; b < gate * UB + mine.end; ++b) {
+        const Vec<A> v = load_aligned(bias.get() + b * L);
+        for (int64_t r = 0; r < chunk.rows; ++r) store_aligned(s.wx.get() + b * step + r * L, v);
+      }
+      multiply<A>({s.x.get(), step, IB, w_ih.get() + b0 * IB * L * L, IB * L * L, s.wx.get() + b0 * step, step, true}, chunk.rows,
+                  mine.end - mine.begin);
     }
-    multiply<A>({s.x.get(), step, IB, w_ih.get(), IB * L * L, s.wx.get(), step, true}, chunk.rows, G * UB);
   }
 
   // The smallest number of gate columns per tile is G (all gates of L units); a one-gate cell takes several unit blocks.
-  void step(State& s, const Slice& slice, const Chunk& chunk, size_t k) {
+  void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, int current, Member member) {
     const int64_t rows = slice.rows(), alive = chunk.alive[k];
-    const A* h = s.h[s.current].get();
-    A* next = s.h[1 - s.current].get();
+    const auto mine = member.part(UB);
+    const A* h = s.h[current].get();
+    A* next = s.h[1 - current].get();
+    alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
     const int panel = G > 1 ? G : (alive <= max_rows(kMaxPanel) ? kMaxPanel : 2);
     const int units = G > 1 ? 1 : panel;
     const int64_t tiles = pieces(alive, max_rows(panel));
     for (int64_t i = 0; i < tiles; ++i) {
       const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
-      for (int64_t u = 0; u < UB; u += units) {
-        const int width = G > 1 ? G : int(UB - u < units ? UB - u : units);
+      for (int64_t u = mine.begin; u < mine.end; u += units) {
+        const int width = G > 1 ? G : int(mine.end - u < units ? mine.end - u : units);
         run_tile<A>(int(n), width,
-                    {h + r0 * L, rows * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, s.tile.get(), n * L, PB, false});
+                    {h + r0 * L, rows * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, PB, false});
         for (int64_t v = u; v < (G > 1 ? u + 1 : u + width); ++v)
-          for (int64_t r = r0; r < r1; ++r) unit_block(s, slice, chunk, k, r, v, s.tile.get() + ((v - u) * n + (r - r0)) * L, n * L, next);
+          for (int64_t r = r0; r < r1; ++r) unit_block(s, slice, chunk, k, r, v, tile + ((v - u) * n + (r - r0)) * L, n * L, h, next);
       }
       if (p.w_hr) project_state(s, slice, chunk, k, r0, r1, next);
     }
-    s.current = 1 - s.current;
   }
 
   // The cell on L units of one sample; rec points at its recurrent pre-activations, gates `gate_step` apart.
   SEQGRAD_HD void unit_block(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t r, int64_t u, const A* rec, int64_t gate_step,
-                         A* next) {
+                         const A* h, A* next) {
     const int64_t rows = slice.rows(), n = slice.sample[r], t = chunk.t[k];
     const int lanes = lanes_in<A>(u, p.H);
     const A* wx = s.wx.get() + (u * chunk.rows + chunk.offset[k] + r) * L;
@@ -134,7 +152,7 @@ class ForwardPass {
       cell.rec[g] = load_aligned(rec + g * gate_step);
     }
     if constexpr (Cell::kTraits.split) cell.rec[G - 1] += load_aligned(bias.get() + (G * UB + (G - 1) * UB + u) * L);
-    cell.h_prev = p.w_hr ? Vec<A>{} : load_aligned(s.h[s.current].get() + (u * rows + r) * L);
+    cell.h_prev = p.w_hr ? Vec<A>{} : load_aligned(h + (u * rows + r) * L);
     if constexpr (kTwoStates) cell.c_prev = load_aligned(s.c.get() + (u * rows + r) * L);
     Cell::template forward<Math<A>>(cell, p.scale);
     if constexpr (kTwoStates) {

@@ -7,11 +7,11 @@
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
 // Register budget: R rows x P vectors of accumulators, P vectors of B, one broadcast of A.
-constexpr int kMaxPanel = 4;
+constexpr int kMaxPanel = 4, kMostRows = 14;
 constexpr int max_rows(int panel) {
   const int budget = SEQGRAD_VECTOR_REGISTERS == 32 ? 28 : 12;
   const int rows = budget / panel;
-  return rows < 14 ? rows : 14;
+  return rows < kMostRows ? rows : kMostRows;
 }
 constexpr int kTransposedPanel = 3;
 template <class A> constexpr int kTransposedRows = SEQGRAD_VECTOR_REGISTERS == 32 && kLanes<A> >= 8 ? 8 : (kLanes<A> < 4 ? kLanes<A> : 4);

@@ -3,6 +3,10 @@
 // target pragma: an inline function compiled for AVX-512 must never be the copy the linker keeps for everyone.
 #pragma once
 
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -15,3 +19,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+
+// The one library template these units use out of line: taken from dispatch.cpp, which every machine can run.
+extern template class std::vector<int64_t>;

@@ -6,23 +6,30 @@
 #include "gemm.h"
 #include "blocked.h"
 #include "rows.h"
+#include "team.h"
 #include "forward.h"
 #include "backward.h"
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
-// Below this many multiply-adds a second thread costs more than it brings.
-constexpr double kWorkPerThread = 1e6;
+// How the threads are used: slices of the batch first; where there are fewer slices than threads, teams share one.
+struct Split {
+  int64_t slices;
+  int team;
+};
 
-// A slice holds its own weight gradients; this bounds their sum.
-constexpr int64_t kMostGradientBytes = int64_t(1) << 30;
+constexpr double kWorkPerThread = 1e6;    // multiply-adds below which another thread costs more than it brings
+constexpr double kWorkPerStep = 65536;    // likewise per time step, where the members of a team meet
+constexpr double kMostGradients = 2.7e8;  // a slice holds its own weight gradients; this bounds their number
 
-inline int64_t slices_for(const Layer& p, const Parallel& parallel, bool weight_gradients) {
-  const double weights = double(p.traits().gates) * p.H * (p.I + p.P), work = weights * p.T * p.N;
-  int64_t count = parallel.threads < p.N ? parallel.threads : p.N;
-  if (work < kWorkPerThread * count) count = int64_t(work / kWorkPerThread);
-  if (weight_gradients && double(count) * weights * 4 > double(kMostGradientBytes)) count = int64_t(kMostGradientBytes / (weights * 4));
-  return count < 1 ? 1 : count;
+inline Split split_of(const Layer& p, const Parallel& parallel, bool weight_gradients, bool may_team) {
+  const double gates = p.traits().gates, weights = gates * p.H * (p.I + p.P), work = weights * p.T * p.N;
+  const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(parallel.threads, int64_t(work / kWorkPerThread)));
+  int64_t slices = std::min<int64_t>(threads, p.N);
+  if (weight_gradients) slices = std::max<int64_t>(1, std::min<int64_t>(slices, int64_t(kMostGradients / weights)));
+  const double step = gates * p.H * p.P * (double(p.N) / slices);
+  const int64_t unit_blocks = (p.H + 15) / 16, team = std::min<int64_t>({threads / slices, int64_t(step / kWorkPerStep) + 1, unit_blocks});
+  return {slices, may_team ? int(std::max<int64_t>(1, team)) : 1};
 }
 
 template <class S, class Run>
@@ -47,15 +54,18 @@ void with_types(const Layer& p, Run&& run) {
 }
 
 void forward(const Layer& p, const ForwardOut& out, const Parallel& parallel) {
+  const Split split = split_of(p, parallel, false, !p.w_hr);
   with_types(p, [&](auto storage, auto cell) {
-    ForwardPass<typename decltype(storage)::type, typename decltype(cell)::type>(p, out).run(parallel, slices_for(p, parallel, false));
+    ForwardPass<typename decltype(storage)::type, typename decltype(cell)::type>(p, out).run(parallel, split.slices, split.team);
   });
 }
 
+// A team leaves projection, clipping (needs the whole norm at once) and scaled fp64 norms to single threads.
 void backward(const Layer& p, const Backward& grads, const Parallel& parallel) {
+  const bool may_team = !p.w_hr && p.clip == ClipKind::none && (p.dtype != DType::float64 || !grads.norms);
+  const Split split = split_of(p, parallel, grads.dw_hh, may_team);
   with_types(p, [&](auto storage, auto cell) {
-    BackwardPass<typename decltype(storage)::type, typename decltype(cell)::type>(p, grads).run(parallel,
-                                                                                                slices_for(p, parallel, grads.dw_hh));
+    BackwardPass<typename decltype(storage)::type, typename decltype(cell)::type>(p, grads).run(parallel, split.slices, split.team);
   });
 }
 

@@ -44,6 +44,15 @@ struct Chunk {
   std::vector<int64_t> t, offset, alive;  // per step, in processing order
   int64_t rows = 0;
 
+  // visit(time step, row of the slice, row of the chunk) for the chunk rows of `range`.
+  template <class Range, class F>
+  void for_each_row(Range range, F&& visit) const {
+    for (size_t k = 0; k < t.size(); ++k) {
+      const int64_t from = range.begin > offset[k] ? range.begin - offset[k] : 0;
+      for (int64_t r = from; r < alive[k] && offset[k] + r < range.end; ++r) visit(t[k], r, offset[k] + r);
+    }
+  }
+
   // Appends steps while the rows fit; returns the number of steps taken.
   template <class TimeOf>
   int64_t fill(const Slice& slice, int64_t done, int64_t total, TimeOf time_of, int64_t row_limit) {
