@@ -93,6 +93,13 @@ def _arithmetic(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
+def _check_devices(x: Tensor, **others: Tensor | None) -> None:
+    """The native check, for fake kernels: one meta tensor among real ones would come back as unwritten memory."""
+    for name, t in others.items():
+        if t is not None and t.device != x.device:
+            raise ValueError(f"seqgrad: {name} must be on the same device as the input, {x.device}, got {t.device}")
+
+
 @torch.library.register_fake("seqgrad::forward")
 def _(
     x: Tensor,
@@ -113,6 +120,7 @@ def _(
     truncate: int,
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    _check_devices(x, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh, w_hr=w_hr, h0=h0, c0=c0, lengths=lengths)
     steps, batch = x.shape[0], x.shape[1]
     info = CELLS[cell]
     hidden, width = w_hh.shape[0] // info.gates, w_hh.shape[1]

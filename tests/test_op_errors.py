@@ -81,6 +81,16 @@ def test_forward_names_what_is_wrong(cell: str, wrong: dict[str, Any], message: 
         _ops.layer(**given)
 
 
+@pytest.mark.parametrize("name", ["x", "w_ih", "w_hh", "b_ih", "b_hh", "h0", "c0", "lengths"])
+def test_one_tensor_on_another_device_is_named(name: str) -> None:
+    """The meta device stands for any other: half a model was materialised."""
+    given = {**arguments("lstm"), "lengths": torch.tensor([3, 1])}
+    given[name] = given[name].to("meta")
+    who = "w_ih" if name == "x" else name  # the input sets the device
+    with pytest.raises(ValueError, match=f"^seqgrad: {who} must be on the same device as the input"):
+        _ops.layer(**given)
+
+
 def test_state_clip_of_another_kind_is_a_type_error() -> None:
     message = "state_clip must be None, seqgrad.clip.Norm or seqgrad.clip.Value, got float"
     with pytest.raises(TypeError, match="^" + re.escape(message) + "$"):

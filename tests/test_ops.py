@@ -369,3 +369,39 @@ def test_norms_come_in_the_arithmetic_type(cell: str) -> None:
         r = solve(make(cell, Shape(2, 2, 3, 4)).to(dtype))
         assert r["grad_h"].dtype == arithmetic(dtype)
         assert r["out"].dtype == r["dw_hh"].dtype == dtype
+
+
+@pytest.mark.parametrize(("T", "N"), [(3, 300), (600, 1), (40, 13)])
+@pytest.mark.parametrize("cell", CELLS)
+def test_problems_larger_than_the_engines_scratch(cell: str, T: int, N: int) -> None:
+    """The engine works in chunks of 256 rows (step, sample); here one step holds more, or many chunks follow."""
+    for options in ({"ragged": True}, {"ragged": True, "reverse": True}):
+        problem = make(cell, Shape(T, N, 3, 5), gain=0.5, proj=2 if cell == "lstm" else 0, **options)
+        ours, exact = solve(problem), expect(problem)
+        for name in exact:
+            check(ours[name], exact[name], exact[name], torch.float64, f"{cell} {name}", spread(name, exact))
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_batch_of_empty_sequences_passes_its_state_through(cell: str) -> None:
+    problem = make(cell, Shape(4, 3, 5, 7)).to(torch.float32)._replace(lengths=torch.zeros(3, dtype=torch.int64))
+    r = solve(problem)
+    assert torch.equal(r["hn"], problem.tensors["h0"])
+    assert torch.equal(r["dh0"], problem.grads[1])
+    if cell == "lstm":
+        assert torch.equal(r["cn"], problem.tensors["c0"])
+        assert torch.equal(r["dc0"], problem.grads[2])
+    for name in r.keys() - {"hn", "cn", "dh0", "dc0"}:
+        assert not r[name].any(), name
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_expanded_states_and_strided_lengths_are_read_right(cell: str) -> None:
+    problem = make(cell, Shape(4, 3, 5, 7), ragged=True).to(torch.float32)
+    states = {k: problem.tensors[k][:1] for k in ("h0", "c0") if problem.tensors[k] is not None}
+    strided = torch.stack([problem.lengths, -problem.lengths], 1)[:, 0]
+    expanded = problem._replace(
+        tensors={**problem.tensors, **{k: t.expand(3, 7) for k, t in states.items()}}, lengths=strided
+    )
+    dense = problem._replace(tensors={**problem.tensors, **{k: t.repeat(3, 1) for k, t in states.items()}})
+    same_bits(solve(expanded), solve(dense))

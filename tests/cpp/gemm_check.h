@@ -1,0 +1,168 @@
+// gemm.h and blocked.h against plain loops, compiled once per instruction set: included by test_gemm_*.cpp behind their
+// target pragma. No include guard. Arrays have their exact size (Buffer: in 64 bytes), so that ASan sees a step outside.
+#include "cpu/simd.h"
+#include "cpu/gemm.h"
+#include "cpu/blocked.h"
+
+namespace seqgrad::cpu::SEQGRAD_ISA {
+namespace {
+
+// Small whole numbers: every order of summation gives the same bits, so the products must be equal, not close.
+template <class A>
+std::vector<A> whole_numbers(int64_t count, unsigned seed) {
+  std::vector<A> values(count);
+  for (A& v : values) v = A(int((seed = seed * 1664525u + 1013904223u) >> 24) % 7 - 3);
+  return values;
+}
+
+// [rows, columns] in the blocked layout [block][row][L], exact size, zero in the padded columns.
+template <class S, class A = Arithmetic<S>>
+Buffer<A> blocked(const std::vector<S>& dense, int64_t rows, int64_t columns) {
+  Buffer<A> to(blocks_of<A>(columns) * rows * kLanes<A>);
+  for (int64_t r = 0; r < rows; ++r) pack_row(dense.data() + r * columns, columns, to.get() + r * kLanes<A>, rows * kLanes<A>);
+  return to;
+}
+
+template <class A>
+A at(const Buffer<A>& m, int64_t rows, int64_t r, int64_t c) {
+  return m.get()[(c / kLanes<A> * rows + r) * kLanes<A> + c % kLanes<A>];
+}
+
+// Rows go to the blocked layout and back unchanged, padding is zero, and nothing beyond a row's end is read or written.
+template <class A>
+void check_rows(int64_t rows, int64_t columns) {
+  const auto dense = whole_numbers<A>(rows * columns, 1);
+  const Buffer<A> packed = blocked(dense, rows, columns);
+  std::vector<A> back(rows * columns, A(99));
+  for (int64_t r = 0; r < rows; ++r) unpack_row(packed.get() + r * kLanes<A>, rows * kLanes<A>, columns, back.data() + r * columns);
+  CHECK(back == dense);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < blocks_of<A>(columns) * kLanes<A>; ++c)
+      CHECK(at(packed, rows, r, c) == (c < columns ? dense[r * columns + c] : A(0)));
+}
+
+// C (+)= A W^T with the weights [gates * units, depth] packed as forward packs them.
+template <class A>
+void check_product(int64_t rows, int gates, int64_t units, int64_t depth, bool accumulate) {
+  constexpr int L = kLanes<A>;
+  const int64_t ub = blocks_of<A>(units), db = blocks_of<A>(depth);
+  const auto left = whole_numbers<A>(rows * depth, 2), weights = whole_numbers<A>(gates * units * depth, 3);
+  const Buffer<A> a = blocked(left, rows, depth);
+  Buffer<A> b(gates * ub * db * L * L), c(gates * ub * rows * L);
+  for (int64_t block = 0; block < gates * ub; ++block) pack_transposed(weights.data(), units, depth, block, b.get() + block * db * L * L);
+  for (int64_t i = 0; i < gates * ub * rows * L; ++i) c.get()[i] = A(5);
+  multiply<A>({a.get(), rows * L, db, b.get(), db * L * L, c.get(), rows * L, accumulate}, rows, gates * ub);
+  for (int gate = 0; gate < gates; ++gate)
+    for (int64_t u = 0; u < units; ++u)
+      for (int64_t r = 0; r < rows; ++r) {
+        A sum = accumulate ? A(5) : A(0);
+        for (int64_t k = 0; k < depth; ++k) sum += left[r * depth + k] * weights[(gate * units + u) * depth + k];
+        CHECK(at(c, rows, r, gate * ub * L + u) == sum);
+      }
+}
+
+// The same product in every tile shape that run_tile dispatches to, alone.
+template <class A>
+void check_tiles() {
+  constexpr int L = kLanes<A>;
+  for (int panel = 1; panel <= kMaxPanel; ++panel)
+    for (int rows = 1; rows <= max_rows(panel); ++rows) {
+      check::context = std::string(SEQGRAD_ISA_NAME) + ", tile " + std::to_string(rows) + " x " + std::to_string(panel);
+      const int64_t depth = 2 * L, columns = panel * L;
+      const auto left = whole_numbers<A>(rows * depth, 4), right = whole_numbers<A>(depth * columns, 5);
+      const Buffer<A> a = blocked(left, rows, depth), b = blocked(right, depth, columns);
+      Buffer<A> c(panel * rows * L);
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, 2, false});
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, 2, true});
+      for (int r = 0; r < rows; ++r)
+        for (int64_t j = 0; j < columns; ++j) {
+          A sum = 0;
+          for (int64_t k = 0; k < depth; ++k) sum += left[r * depth + k] * right[k * columns + j];
+          CHECK(at(c, rows, r, j) == 2 * sum);
+        }
+    }
+}
+
+// dz W with gates in plane order (as GRU's: the last gate first), as backward packs the weights.
+template <class A>
+void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
+  constexpr int L = kLanes<A>;
+  const int64_t ub = blocks_of<A>(units), cb = blocks_of<A>(columns);
+  const auto gate_of = [gates](int plane) { return (plane + gates - 1) % gates; };
+  const auto weights = whole_numbers<A>(gates * units * columns, 6), dz = whole_numbers<A>(rows * gates * units, 7);
+  Buffer<A> a(gates * ub * rows * L), b(cb * gates * ub * L * L), c(cb * rows * L);
+  for (int plane = 0; plane < gates; ++plane)
+    for (int64_t r = 0; r < rows; ++r)
+      pack_row(dz.data() + (r * gates + plane) * units, units, a.get() + (plane * ub * rows + r) * L, rows * L);
+  for (int64_t block = 0; block < cb; ++block)
+    pack_straight(weights.data(), gates, gate_of, units, columns, block, b.get() + block * gates * ub * L * L);
+  multiply<A>({a.get(), rows * L, gates * ub, b.get(), gates * ub * L * L, c.get(), rows * L, false}, rows, cb);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < columns; ++j) {
+      A sum = 0;
+      for (int plane = 0; plane < gates; ++plane)
+        for (int64_t u = 0; u < units; ++u)
+          sum += dz[(r * gates + plane) * units + u] * weights[(gate_of(plane) * units + u) * columns + j];
+      CHECK(at(c, rows, r, j) == sum);
+    }
+}
+
+// C += A^T B, as the weight gradients; called twice, so that the first call's sum must survive.
+template <class A>
+void check_transposed(int64_t rows, int64_t left_columns, int64_t right_columns) {
+  constexpr int L = kLanes<A>;
+  const int64_t ab = blocks_of<A>(left_columns), bb = blocks_of<A>(right_columns);
+  const auto left = whole_numbers<A>(rows * left_columns, 8), right = whole_numbers<A>(rows * right_columns, 9);
+  const Buffer<A> a = blocked(left, rows, left_columns), b = blocked(right, rows, right_columns);
+  Buffer<A> c(bb * ab * L * L);
+  for (int twice = 0; twice < 2; ++twice) multiply_transposed(a.get(), rows * L, ab, b.get(), rows * L, bb, c.get(), rows);
+  for (int64_t i = 0; i < ab * L; ++i)
+    for (int64_t j = 0; j < bb * L; ++j) {
+      A sum = 0;
+      for (int64_t r = 0; r < rows && i < left_columns && j < right_columns; ++r)
+        sum += left[r * left_columns + i] * right[r * right_columns + j];
+      CHECK(at(c, ab * L, i, j) == 2 * sum);
+    }
+}
+
+template <class A>
+void check_all() {
+  check_tiles<A>();
+  for (int64_t rows : {1, 2, 3, 7, 8, 13, 14, 15, 29, 61})
+    for (int64_t columns : {1, 3, 8, 16, 17, 33, 70}) {
+      check::context = std::string(SEQGRAD_ISA_NAME) + ", rows " + std::to_string(rows) + ", columns " + std::to_string(columns);
+      check_rows<A>(rows, columns);
+      for (int gates : {1, 3, 4})
+        for (int64_t depth : {1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, (rows + depth) % 2);
+      check_straight<A>(rows, 3, 5, columns), check_straight<A>(rows, 1, columns, 9), check_straight<A>(rows, 4, 17, columns);
+      check_transposed<A>(rows, columns, 9), check_transposed<A>(rows, 21, columns);
+    }
+}
+
+// A vector's tail is neither read nor written: arrays of one exact size each, every number of lanes.
+template <class S>
+void check_tails(S fill) {
+  using A = Arithmetic<S>;
+  for (int lanes = 0; lanes <= kLanes<A>; ++lanes) {
+    const std::unique_ptr<S[]> from(new S[lanes]), to(new S[lanes]);
+    for (int i = 0; i < lanes; ++i) from[i] = fill;
+    const Vec<A> v = load(from.get(), lanes);
+    for (int i = lanes; i < kLanes<A>; ++i) CHECK(v[i] == 0);
+    store(to.get(), v, lanes);
+    for (int i = 0; i < lanes; ++i) CHECK(std::memcmp(&to[i], &fill, sizeof(S)) == 0);
+    const Vec<A> kept = first_lanes<A>(splat<A>(std::numeric_limits<A>::quiet_NaN()), lanes);
+    for (int i = 0; i < kLanes<A>; ++i) CHECK((i < lanes) == std::isnan(kept[i]));
+  }
+}
+
+void check_isa() {
+  check_all<float>();
+  check_all<double>();
+  check_tails<float>(1.5f);
+  check_tails<double>(1.5);
+  check_tails<BFloat16>({0x3fc0});
+  check_tails<Half>({0x3e00});
+}
+
+}  // namespace
+}  // namespace seqgrad::cpu::SEQGRAD_ISA
