@@ -12,10 +12,12 @@ struct Gru {
 
   template <class M, class V>
   SEQGRAD_HD static void forward(Step<V>& s, double /*scale*/) {
+    // clang-format off
     const V r  = M::sigmoid(s.in[0] + s.rec[0]);
     const V z  = M::sigmoid(s.in[1] + s.rec[1]);
     const V hn = s.rec[2];
     const V n  = M::tanh(s.in[2] + r * hn);
+    // clang-format on
     s.h = (1 - z) * n + z * s.h_prev;
     s.saved[0] = r, s.saved[1] = z, s.saved[2] = n, s.saved[3] = hn;
   }
