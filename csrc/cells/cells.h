@@ -5,12 +5,12 @@
 #include "lstm.h"
 #include "rnn.h"
 
-#define SEQGRAD_CELLS(X)               \
-  X(rnn_tanh, Rnn<Tanh>)               \
-  X(rnn_relu, Rnn<Relu>)               \
-  X(residual_tanh, ResidualRnn<Tanh>)  \
-  X(residual_relu, ResidualRnn<Relu>)  \
-  X(gru, Gru)                          \
+#define SEQGRAD_CELLS(X)              \
+  X(rnn_tanh, Rnn<Tanh>)              \
+  X(rnn_relu, Rnn<Relu>)              \
+  X(residual_tanh, ResidualRnn<Tanh>) \
+  X(residual_relu, ResidualRnn<Relu>) \
+  X(gru, Gru)                         \
   X(lstm, Lstm)
 
 namespace seqgrad {

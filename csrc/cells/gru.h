@@ -7,8 +7,7 @@
 namespace seqgrad {
 
 struct Gru {
-  static constexpr CellTraits kTraits{.gates = 3, .states = 1, .saved = 4, .split = true,
-                                      .reads_h = false, .reads_previous = true};
+  static constexpr CellTraits kTraits{.gates = 3, .states = 1, .saved = 4, .split = true, .reads_h = false, .reads_previous = true};
 
   template <class M, class V>
   SEQGRAD_HD static void forward(Step<V>& s, double /*scale*/) {
@@ -26,10 +25,10 @@ struct Gru {
   SEQGRAD_HD static void backward(const Step<V>& s, StepGrad<V>& g, double /*scale*/) {
     const V r = s.saved[0], z = s.saved[1], n = s.saved[2], hn = s.saved[3];
     const V dn = g.dh * (1 - z) * (1 - n * n);
-    g.dz[0] = dn;                                  // n, input side
-    g.dz[1] = dn * hn * r * (1 - r);               // r
-    g.dz[2] = g.dh * (s.h_prev - n) * z * (1 - z); // z
-    g.dz[3] = dn * r;                              // n, recurrent side
+    g.dz[0] = dn;                                   // n, input side
+    g.dz[1] = dn * hn * r * (1 - r);                // r
+    g.dz[2] = g.dh * (s.h_prev - n) * z * (1 - z);  // z
+    g.dz[3] = dn * r;                               // n, recurrent side
     g.dh_prev = g.dh * z;
   }
 };
