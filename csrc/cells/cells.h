@@ -5,13 +5,15 @@
 #include "lstm.h"
 #include "rnn.h"
 
-#define SEQGRAD_CELLS(X)              \
-  X(rnn_tanh, Rnn<Tanh>)              \
-  X(rnn_relu, Rnn<Relu>)              \
-  X(residual_tanh, ResidualRnn<Tanh>) \
-  X(residual_relu, ResidualRnn<Relu>) \
-  X(gru, Gru)                         \
+// clang-format off
+#define SEQGRAD_CELLS(X)               \
+  X(rnn_tanh, Rnn<Tanh>)               \
+  X(rnn_relu, Rnn<Relu>)               \
+  X(residual_tanh, ResidualRnn<Tanh>)  \
+  X(residual_relu, ResidualRnn<Relu>)  \
+  X(gru, Gru)                          \
   X(lstm, Lstm)
+// clang-format on
 
 namespace seqgrad {
 
