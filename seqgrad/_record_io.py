@@ -94,7 +94,7 @@ def to_pandas(record: GradientRecord) -> pandas.DataFrame:
         raise ImportError("to_pandas needs pandas: pip install 'seqgrad[pandas]' (to_csv works without)") from error
     frames = [pandas.DataFrame(_frame(series), columns=list(_COLUMNS)) for series in _passes(record)]
     table = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame(columns=list(_COLUMNS))
-    return table.astype({quantity: "float64" for quantity in _QUANTITIES})
+    return table.astype(dict.fromkeys(_QUANTITIES, "float64"))
 
 
 def to_csv(record: GradientRecord, path: str | os.PathLike[str]) -> None:

@@ -182,7 +182,7 @@ def _hook(tap: Tensor, file: Callable[[Tensor], None]) -> None:
             data, leaf.grad = leaf.grad.detach(), None  # the next backward must append, not add up
             file(data)
 
-    tap.register_post_accumulate_grad_hook(take)  # type: ignore[no-untyped-call]
+    tap.register_post_accumulate_grad_hook(take)
 
 
 # Dynamo can't trace hooks on fresh leaves: leave the graph here. torch.compiler.disable would do, but it imports

@@ -112,5 +112,6 @@ def layer(
             c = None if new_c is None or c is None else torch.where(alive, new_c, c)
             outs.append(torch.where(alive, new_h, torch.zeros_like(new_h)))
     if reverse:
-        hs.reverse(), cs.reverse(), outs.reverse()
+        for states in (hs, cs, outs):
+            states.reverse()
     return Result(torch.stack(outs), h, c, hs, cs)
