@@ -55,6 +55,11 @@ STEPS: dict[str, Callable[..., tuple[Tensor, Tensor | None]]] = {
 }
 
 
+def _cut(state: Tensor, started: Tensor | None) -> Tensor:
+    """Detach what a sample carries; one that has not begun (padding, in reverse) still holds its initial state."""
+    return state.detach() if started is None else torch.where(started, state.detach(), state)
+
+
 def layer(
     x: Tensor,
     w_ih: Tensor,
@@ -86,7 +91,8 @@ def layer(
     order = range(steps - 1, -1, -1) if reverse else range(steps)
     for k, t in enumerate(order):
         if truncate and k and (t + 1 if reverse else t) % truncate == 0:
-            h, c = h.detach(), None if c is None else c.detach()
+            started = None if lengths is None or not reverse else (t + 1 < lengths).to(x.device).unsqueeze(-1)
+            h, c = _cut(h, started), None if c is None else _cut(c, started)
         new_h, new_c = STEPS[cell](wx[t], linear(h, w_hh, b_hh), h, c, scale)
         if w_hr is not None:
             new_h = linear(new_h, w_hr)

@@ -1,0 +1,98 @@
+// The one adapter between torch's stable ABI and the plain structs of the engines. Included by ops.cpp alone.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include <initializer_list>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "layer.h"
+
+namespace seqgrad {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+[[noreturn]] inline void fail(const std::string& message) { throw std::invalid_argument("seqgrad: " + message); }
+
+inline std::string shape_text(const Tensor& t) {
+  std::string text = "[";
+  for (int64_t d = 0; d < t.dim(); ++d) text += (d ? ", " : "") + std::to_string(t.size(d));
+  return text + "]";
+}
+
+inline const char* dtype_name(ScalarType type) {
+  switch (type) {
+    case ScalarType::Float: return "float32";
+    case ScalarType::Double: return "float64";
+    case ScalarType::BFloat16: return "bfloat16";
+    case ScalarType::Half: return "float16";
+    case ScalarType::Long: return "int64";
+    case ScalarType::Int: return "int32";
+    default: return "another dtype";
+  }
+}
+
+inline DType storage_dtype(const char* name, const Tensor& t) {
+  switch (t.scalar_type()) {
+    case ScalarType::Float: return DType::float32;
+    case ScalarType::Double: return DType::float64;
+    case ScalarType::BFloat16: return DType::bfloat16;
+    case ScalarType::Half: return DType::float16;
+    default: fail(std::string(name) + " must be float32, float64, bfloat16 or float16, got " + dtype_name(t.scalar_type()));
+  }
+}
+
+// The type of `saved` and of the norms.
+inline ScalarType arithmetic(const Tensor& like) {
+  return like.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
+
+// Every tensor of a call is held to the shape, dtype and device that x and the weights imply.
+struct Checker {
+  const Tensor& x;
+
+  void operator()(const char* name, const Tensor& t, ScalarType type, std::initializer_list<int64_t> shape) const {
+    bool same = t.dim() == int64_t(shape.size());
+    std::string expected;
+    int64_t d = 0;
+    for (int64_t size : shape) {
+      same = same && t.size(d) == size;
+      expected += (d++ ? ", " : "") + std::to_string(size);
+    }
+    if (!same) fail(std::string(name) + " must have shape [" + expected + "], got " + shape_text(t));
+    if (t.scalar_type() != type)
+      fail(std::string(name) + " must be " + dtype_name(type) + ", got " + dtype_name(t.scalar_type()));
+    if (t.is_cuda() != x.is_cuda() || t.is_cpu() != x.is_cpu() || (x.is_cuda() && t.get_device_index() != x.get_device_index()))
+      fail(std::string(name) + " must be on the same device as the input");
+  }
+  void operator()(const char* name, const Tensor& t, std::initializer_list<int64_t> shape) const { (*this)(name, t, x.scalar_type(), shape); }
+  void operator()(const char* name, const OptionalTensor& t, std::initializer_list<int64_t> shape) const {
+    if (t) (*this)(name, *t, shape);
+  }
+};
+
+inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : torch::stable::contiguous(t); }
+inline OptionalTensor dense(const OptionalTensor& t) { return t ? OptionalTensor(dense(*t)) : t; }
+// For the arrays that engines read with strides: only the last index has to be dense.
+inline Tensor dense_rows(const Tensor& t) { return t.size(2) <= 1 || t.stride(2) == 1 ? t : torch::stable::contiguous(t); }
+
+inline void* data(const Tensor& t) { return t.numel() ? t.data_ptr() : nullptr; }
+inline void* data(const OptionalTensor& t) { return t ? data(*t) : nullptr; }
+
+// torch's own thread pool, at most one run per thread and item.
+inline Parallel torch_parallel() {
+  return {static_cast<int>(torch::stable::get_num_threads()), [](int64_t count, void (*run)(void*, int64_t), void* context) {
+            torch::stable::parallel_for(0, count, 1, [=](int64_t begin, int64_t end) {
+              for (int64_t i = begin; i < end; ++i) run(context, i);
+            });
+          }};
+}
+
+}  // namespace seqgrad

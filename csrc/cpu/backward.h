@@ -1,0 +1,320 @@
+// Backward through all time steps of one layer and direction, one slice of the batch per thread, and the norms.
+// Per step: the state gradient is completed and measured, the cell's backward fills dz, one product carries it to the
+// previous step. Per chunk of steps, while dz is still in cache: dx, and this slice's share of the weight gradients.
+
+namespace seqgrad::cpu::SEQGRAD_ISA {
+
+template <class S, class Cell>
+class BackwardPass {
+  using A = Arithmetic<S>;
+  static constexpr CellTraits kTraits = Cell::kTraits;
+  static constexpr int L = kLanes<A>, G = kTraits.gates, D = kTraits.planes();
+  static constexpr bool kTwoStates = kTraits.states == 2;
+
+ public:
+  BackwardPass(const Layer& layer, const Backward& grads)
+      : p(layer), to(grads), rows_of(norm_rows(layer)), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)),
+        w_ih(to.dx ? IB * G * UB * L * L : 0), w_hh(PB * G * UB * L * L), w_hr(p.w_hr ? UB * PB * L * L : 0) {}
+
+  void run(const Parallel& parallel, int64_t slice_count) {
+    const auto input_gate = [](int plane) { return kTraits.gate_of_input_plane(plane); };
+    const auto recurrent_gate = [](int plane) { return plane; };
+    if (to.dx)
+      parallel(IB, [&](int64_t b) {
+        pack_straight(static_cast<const S*>(p.w_ih), G, input_gate, p.H, p.I, b, w_ih.get() + b * G * UB * L * L);
+      });
+    parallel(PB, [&](int64_t b) {
+      pack_straight(static_cast<const S*>(p.w_hh), G, recurrent_gate, p.H, p.P, b, w_hh.get() + b * G * UB * L * L);
+    });
+    if (p.w_hr)
+      parallel(UB, [&](int64_t b) {
+        pack_straight(static_cast<const S*>(p.w_hr), 1, recurrent_gate, p.P, p.H, b, w_hr.get() + b * PB * L * L);
+      });
+    const auto slices = make_slices(p, slice_count);
+    std::vector<State> states(slice_count);
+    parallel(slice_count, [&](int64_t s) { run_slice(slices[s], states[s]); });
+    sum_weight_gradients(parallel, states);
+  }
+
+ private:
+  const Layer& p;
+  const Backward& to;
+  const NormRows rows_of;
+  const int64_t UB, IB, PB;
+  Buffer<A> w_ih, w_hh, w_hr;  // right operands of dz W: [column block][plane, padded unit][L]
+
+  struct State {
+    Buffer<A> dh, dc;       // [block][row][L]: carried gradients; dh becomes the total while a step is worked on
+    Buffer<A> dc_row;       // [unit block][L]: total dL/dc_t of the sample at hand
+    Buffer<A> dm;           // [unit block][row][L]: gradient before the projection
+    Buffer<A> dz;           // [plane, unit block][chunk row][L]
+    Buffer<A> x, h, m, dp;  // [block][chunk row][L]: x_t, h_{t-1}, o tanh(c), gradient of the projected state
+    Buffer<A> dw_ih, dw_hh, dw_hr;  // [column block][plane, padded unit][L]
+    Buffer<A> db;                   // [plane, unit block][L]
+  };
+
+  void run_slice(const Slice& slice, State& s) {
+    const int64_t rows = slice.rows(), most = rows > kChunkRows ? rows : kChunkRows;
+    s.dh = Buffer<A>(PB * rows * L);
+    if (kTwoStates) s.dc = Buffer<A>(UB * rows * L), s.dc_row = Buffer<A>(UB * L);
+    s.dz = Buffer<A>(D * UB * most * L);
+    if (to.dx || to.dw_ih) s.x = Buffer<A>(IB * most * L);
+    if (to.dw_ih) s.dw_ih = Buffer<A>(IB * G * UB * L * L);
+    if (to.dw_hh) s.h = Buffer<A>(PB * most * L), s.dw_hh = Buffer<A>(PB * G * UB * L * L);
+    if (to.db_ih || to.db_hh) s.db = Buffer<A>(D * UB * L);
+    if (p.w_hr) {
+      s.dm = Buffer<A>(UB * rows * L);
+      if (to.dw_hr) s.dp = Buffer<A>(PB * most * L), s.m = Buffer<A>(UB * most * L), s.dw_hr = Buffer<A>(UB * PB * L * L);
+    }
+    for (int64_t r = 0; r < rows; ++r)
+      if (slice.length[r] == 0) pass_through(slice, r);
+    Chunk chunk;
+    for (int64_t done = 0; done < p.T;) {
+      done += chunk.fill(slice, done, p.T, [&](int64_t k) { return p.reverse ? k : p.T - 1 - k; }, most);
+      for (size_t k = 0; k < chunk.t.size(); ++k) step(s, slice, chunk, k);
+      if (to.dx) input_gradient(s, slice, chunk);
+      weight_gradients(s, slice, chunk);
+    }
+    zero_padding(slice);
+  }
+
+  // Backward enters a sample at the last step that forward processed, and leaves it at the first.
+  bool enters(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? 0 : slice.length[r] - 1); }
+  bool leaves(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? slice.length[r] - 1 : 0); }
+
+  void step(State& s, const Slice& slice, const Chunk& chunk, size_t k) {
+    const int64_t t = chunk.t[k], alive = chunk.alive[k], rows = slice.rows(), offset = chunk.offset[k];
+    for (int64_t r = 0; r < alive; ++r) {
+      if (enters(slice, r, t)) begin_row(s, slice, r);
+      complete_state_gradient(s, slice, r, t);
+    }
+    if (p.w_hr) {
+      multiply<A>({s.dh.get(), rows * L, PB, w_hr.get(), PB * L * L, s.dm.get(), rows * L, false}, alive, UB);
+      for (int64_t b = 0; to.dw_hr && b < PB; ++b)
+        std::memcpy(s.dp.get() + (b * chunk.rows + offset) * L, s.dh.get() + b * rows * L, alive * L * sizeof(A));
+    }
+    for (int64_t r = 0; r < alive; ++r) cell_backward(s, slice, chunk, r, t, offset + r);
+    const A* dz = s.dz.get() + (kTraits.recurrent_plane() * UB * chunk.rows + offset) * L;
+    multiply<A>({dz, chunk.rows * L, G * UB, w_hh.get(), G * UB * L * L, s.dh.get(), rows * L, true}, alive, PB);
+    // Truncated BPTT: the way to the previous step crosses a multiple of `truncate` in input time.
+    const bool cut = p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0;
+    for (int64_t r = 0; r < alive; ++r) {
+      if (leaves(slice, r, t)) finish_row(s, slice, r);
+      else if (cut) clear_carry(s, rows, r);
+    }
+  }
+
+  void begin_row(State& s, const Slice& slice, int64_t r) {
+    const int64_t rows = slice.rows();
+    clear_carry(s, rows, r);
+    if (kTwoStates && to.grad_cn)
+      pack_row(static_cast<const S*>(to.grad_cn) + slice.sample[r] * p.H, p.H, s.dc.get() + r * L, rows * L);
+  }
+
+  void clear_carry(State& s, int64_t rows, int64_t r) {
+    for (int64_t b = 0; b < PB; ++b) store_aligned(s.dh.get() + (b * rows + r) * L, Vec<A>{});
+    if (kTwoStates)
+      for (int64_t b = 0; b < UB; ++b) store_aligned(s.dc.get() + (b * rows + r) * L, Vec<A>{});
+  }
+
+  void finish_row(State& s, const Slice& slice, int64_t r) {
+    const int64_t rows = slice.rows(), n = slice.sample[r];
+    if (to.dh0) unpack_row(s.dh.get() + r * L, rows * L, p.P, static_cast<S*>(to.dh0) + n * p.P);
+    if (kTwoStates && to.dc0) unpack_row(s.dc.get() + r * L, rows * L, p.H, static_cast<S*>(to.dc0) + n * p.H);
+  }
+
+  void pass_through(const Slice& slice, int64_t r) {  // no step at all: hn is h0
+    const auto copy = [&](void* to_row, const void* from, int64_t columns) {
+      if (!to_row) return;
+      S* row = static_cast<S*>(to_row) + slice.sample[r] * columns;
+      if (from) std::memcpy(row, static_cast<const S*>(from) + slice.sample[r] * columns, columns * sizeof(S));
+      else std::memset(row, 0, columns * sizeof(S));
+    };
+    copy(to.dh0, to.grad_hn, p.P);
+    if (kTwoStates) copy(to.dc0, to.grad_cn, p.H);
+  }
+
+  // total = carried + direct: measured, then clipped, in place of the carried one.
+  void complete_state_gradient(State& s, const Slice& slice, int64_t r, int64_t t) {
+    const int64_t rows = slice.rows(), n = slice.sample[r];
+    A* dh = s.dh.get() + r * L;
+    const S* out = to.grad_out ? static_cast<const S*>(to.grad_out) + t * to.grad_out_stride_t + n * to.grad_out_stride_n : nullptr;
+    const S* last = to.grad_hn && enters(slice, r, t) ? static_cast<const S*>(to.grad_hn) + n * p.P : nullptr;
+    const bool measure = to.norms || p.clip == ClipKind::norm;
+    SquareSum carried, total;
+    if (to.norms) {
+      for (int64_t b = 0; b < PB; ++b) carried.add(load_aligned(dh + b * rows * L));
+      norm(rows_of.grad_carry, t, n) = A(row_norm(carried, dh, rows, PB));
+    }
+    for (int64_t b = 0; b < PB; ++b) {
+      const int lanes = lanes_in<A>(b, p.P);
+      Vec<A> g = load_aligned(dh + b * rows * L);
+      if (out) g += load(out + b * L, lanes);
+      if (last) g += load(last + b * L, lanes);
+      if (measure) total.add(g);
+      store_aligned(dh + b * rows * L, g);
+    }
+    const double length = measure ? row_norm(total, dh, rows, PB) : 0;
+    if (to.norms) norm(rows_of.grad_h, t, n) = A(length);
+    if (p.clip != ClipKind::none) clip_row(dh, rows, length, t, n);
+  }
+
+  void clip_row(A* dh, int64_t rows, double length, int64_t t, int64_t n) {
+    int64_t hits = 0;
+    if (p.clip == ClipKind::norm) {
+      if (length > p.clip_limit) {
+        hits = 1;
+        for (int64_t b = 0; b < PB; ++b) store_aligned(dh + b * rows * L, load_aligned(dh + b * rows * L) * A(p.clip_limit / length));
+      }
+    } else {
+      const A limit = A(p.clip_limit);
+      for (int64_t b = 0; b < PB; ++b) {
+        const Vec<A> g = load_aligned(dh + b * rows * L);  // this way round NaN stays
+        store_aligned(dh + b * rows * L, g > limit ? splat(limit) : (g < -limit ? splat(-limit) : g));
+        for (int lane = 0; lane < L; ++lane) hits += g[lane] > limit || g[lane] < -limit;
+      }
+    }
+    if (to.norms) norm(rows_of.clip_hits, t, n) = A(hits);
+  }
+
+  // The cell on all units of one sample. Leaves in dh and dc what reaches the previous step without W_hh.
+  void cell_backward(State& s, const Slice& slice, const Chunk& chunk, int64_t r, int64_t t, int64_t chunk_row) {
+    const int64_t rows = slice.rows(), n = slice.sample[r], now = t * p.N + n, before = now + (p.reverse ? p.N : -p.N);
+    const bool first = leaves(slice, r, t);
+    const S* h = static_cast<const S*>(to.out);
+    const S* h_prev = first ? static_cast<const S*>(p.h0) + n * p.P : h + before * p.P;
+    const A* saved = static_cast<const A*>(to.saved);
+    const A* dh = (p.w_hr ? s.dm.get() : s.dh.get()) + r * L;
+    SquareSum cell_sum;
+    for (int64_t u = 0; u < UB; ++u) {
+      const int lanes = lanes_in<A>(u, p.H);
+      Step<Vec<A>> cell;
+      StepGrad<Vec<A>> grad;
+      for (int i = 0; i < kTraits.saved; ++i) cell.saved[i] = load(saved + (now * kTraits.saved + i) * p.H + u * L, lanes);
+      if constexpr (kTraits.reads_h) cell.h = load(h + now * p.P + u * L, lanes);
+      if constexpr (kTraits.reads_previous) cell.h_prev = load(h_prev + u * L, lanes);
+      if constexpr (kTwoStates) {
+        cell.c_prev = first ? load(static_cast<const S*>(p.c0) + n * p.H + u * L, lanes)
+                            : load(saved + (before * kTraits.saved + Cell::kSavedCell) * p.H + u * L, lanes);
+        grad.dc = load_aligned(s.dc.get() + (u * rows + r) * L);
+      }
+      grad.dh = load_aligned(dh + u * rows * L);
+      Cell::template backward<Math<A>>(cell, grad, p.scale);
+      for (int plane = 0; plane < D; ++plane)
+        store_aligned(s.dz.get() + ((plane * UB + u) * chunk.rows + chunk_row) * L, grad.dz[plane]);
+      if constexpr (kTwoStates) {
+        store_aligned(s.dc.get() + (u * rows + r) * L, grad.dc_prev);
+        if (to.norms) cell_sum.add(grad.dc_total), store_aligned(s.dc_row.get() + u * L, grad.dc_total);
+        if (to.dw_hr) store_aligned(s.m.get() + (u * chunk.rows + chunk_row) * L, cell.saved[3] * Math<A>::tanh(cell.saved[Cell::kSavedCell]));
+      }
+      if (!p.w_hr) store_aligned(s.dh.get() + (u * rows + r) * L, grad.dh_prev);
+    }
+    if (p.w_hr)
+      for (int64_t b = 0; b < PB; ++b) store_aligned(s.dh.get() + (b * rows + r) * L, Vec<A>{});
+    if constexpr (kTwoStates) {
+      if (to.norms) norm(rows_of.grad_c, t, n) = A(row_norm(cell_sum, s.dc_row.get(), 1, UB));
+    }
+  }
+
+  A& norm(int quantity, int64_t t, int64_t n) const { return static_cast<A*>(to.norms)[(quantity * p.T + t) * p.N + n]; }
+
+  static double row_norm(const SquareSum& sum, const A* row, int64_t rows, int64_t blocks) {
+    return norm_from(sum.total(), [&](auto&& visit) {
+      for (int64_t b = 0; b < blocks; ++b)
+        for (int lane = 0; lane < L; ++lane) visit(double(row[b * rows * L + lane]));
+    });
+  }
+
+  // ---- one chunk of steps -------------------------------------------------------------------------------------------
+
+  template <class F>
+  static void for_each_row(const Chunk& chunk, F&& visit) {
+    for (size_t k = 0; k < chunk.t.size(); ++k)
+      for (int64_t r = 0; r < chunk.alive[k]; ++r) visit(chunk.t[k], r, chunk.offset[k] + r);
+  }
+
+  void input_gradient(State& s, const Slice& slice, const Chunk& chunk) {
+    const int64_t step = chunk.rows * L;
+    multiply<A>({s.dz.get(), step, G * UB, w_ih.get(), G * UB * L * L, s.x.get(), step, false}, chunk.rows, IB);
+    for_each_row(chunk, [&](int64_t t, int64_t r, int64_t row) {
+      unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + (t * p.N + slice.sample[r]) * p.I);
+    });
+  }
+
+  void weight_gradients(State& s, const Slice& slice, const Chunk& chunk) {
+    const int64_t step = chunk.rows * L;
+    const A* recurrent = s.dz.get() + kTraits.recurrent_plane() * UB * step;
+    if (to.dw_ih) {
+      for_each_row(chunk, [&](int64_t t, int64_t r, int64_t row) {
+        pack_row(static_cast<const S*>(p.x) + t * p.x_stride_t + slice.sample[r] * p.x_stride_n, p.I, s.x.get() + row * L, step);
+      });
+      multiply_transposed(s.dz.get(), step, G * UB, s.x.get(), step, IB, s.dw_ih.get(), chunk.rows);
+    }
+    if (to.dw_hh) {
+      for_each_row(chunk, [&](int64_t t, int64_t r, int64_t row) {
+        const int64_t n = slice.sample[r];
+        const S* h = leaves(slice, r, t) ? static_cast<const S*>(p.h0) + n * p.P
+                                         : static_cast<const S*>(to.out) + ((t + (p.reverse ? 1 : -1)) * p.N + n) * p.P;
+        pack_row(h, p.P, s.h.get() + row * L, step);
+      });
+      multiply_transposed(recurrent, step, G * UB, s.h.get(), step, PB, s.dw_hh.get(), chunk.rows);
+    }
+    if (to.dw_hr) multiply_transposed(s.dp.get(), step, PB, s.m.get(), step, UB, s.dw_hr.get(), chunk.rows);
+    if (s.db.get())
+      for (int64_t b = 0; b < D * UB; ++b) {
+        Vec<A> sum{};
+        for (int64_t row = 0; row < chunk.rows; ++row) sum += load_aligned(s.dz.get() + b * step + row * L);
+        store_aligned(s.db.get() + b * L, load_aligned(s.db.get() + b * L) + sum);
+      }
+  }
+
+  // ---- all slices ---------------------------------------------------------------------------------------------------
+
+  // target[gate * units + unit][columns] = sum over slices, in slice order: the same bits for the same thread count.
+  template <class Part, class GateOf>
+  void sum_slices(const Parallel& parallel, const std::vector<State>& states, void* target, int gates, GateOf gate_of, int64_t units,
+                  int64_t columns, Part part) {
+    const int64_t ub = blocks_of<A>(units), depth = gates * ub * L;
+    if (!target) return;
+    parallel(gates * ub, [&](int64_t item) {
+      const int64_t plane = item / ub, u = item % ub;
+      for (int lane = 0; lane < lanes_in<A>(u, units); ++lane) {
+        S* row = static_cast<S*>(target) + (gate_of(int(plane)) * units + u * L + lane) * columns;
+        for (int64_t b = 0; b < blocks_of<A>(columns); ++b) {
+          Vec<A> sum{};
+          for (const State& s : states) sum += load_aligned(part(s) + (b * depth + item * L + lane) * L);
+          store(row + b * L, sum, lanes_in<A>(b, columns));
+        }
+      }
+    });
+  }
+
+  void sum_weight_gradients(const Parallel& parallel, const std::vector<State>& states) {
+    const auto input_gate = [](int plane) { return kTraits.gate_of_input_plane(plane); };
+    const auto same = [](int plane) { return plane; };
+    sum_slices(parallel, states, to.dw_ih, G, input_gate, p.H, p.I, [](const State& s) { return s.dw_ih.get(); });
+    sum_slices(parallel, states, to.dw_hh, G, same, p.H, p.P, [](const State& s) { return s.dw_hh.get(); });
+    sum_slices(parallel, states, to.dw_hr, 1, same, p.P, p.H, [](const State& s) { return s.dw_hr.get(); });
+    const auto sum_bias = [&](void* target, int plane0, auto gate_of) {
+      if (!target) return;
+      for (int g = 0; g < G; ++g)
+        for (int64_t u = 0; u < UB; ++u) {
+          Vec<A> sum{};
+          for (const State& s : states) sum += load_aligned(s.db.get() + ((plane0 + g) * UB + u) * L);
+          store(static_cast<S*>(target) + gate_of(g) * p.H + u * L, sum, lanes_in<A>(u, p.H));
+        }
+    };
+    sum_bias(to.db_ih, 0, input_gate);
+    sum_bias(to.db_hh, kTraits.recurrent_plane(), same);
+  }
+
+  void zero_padding(const Slice& slice) {
+    for (int64_t r = 0; r < slice.rows(); ++r)
+      for (int64_t t = slice.length[r]; t < p.T; ++t) {
+        if (to.dx) std::memset(static_cast<S*>(to.dx) + (t * p.N + slice.sample[r]) * p.I, 0, p.I * sizeof(S));
+        for (int q = 0; to.norms && q < rows_of.count; ++q) norm(q, t, slice.sample[r]) = 0;
+      }
+  }
+};
+
+}  // namespace seqgrad::cpu::SEQGRAD_ISA

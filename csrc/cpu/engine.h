@@ -1,0 +1,21 @@
+// The CPU engine's interface: one layer and direction, forward and backward, as plain structs. No torch.
+#pragma once
+
+#include "../core/layer.h"
+
+namespace seqgrad::cpu {
+
+// What one instruction set offers.
+struct Engine {
+  const char* name;
+  void (*forward)(const Layer&, const ForwardOut&, const Parallel&);
+  void (*backward)(const Layer&, const Backward&, const Parallel&);
+};
+
+// The engines this build holds and this machine can run, best first; the last is the baseline.
+int available(const Engine** engines, int most);
+
+// The best engine, or the one that the environment variable SEQGRAD_CPU_ISA names (read at first use).
+const Engine& engine();
+
+}  // namespace seqgrad::cpu

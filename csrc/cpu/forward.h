@@ -1,0 +1,177 @@
+// All time steps of one layer and direction, one slice of the batch per thread.
+// Per chunk of steps: one product projects the input; per step: one product with W_hh, the cell as its epilogue.
+
+namespace seqgrad::cpu::SEQGRAD_ISA {
+
+constexpr int64_t kChunkRows = 256;
+
+template <class S, class Cell>
+class ForwardPass {
+  using A = Arithmetic<S>;
+  static constexpr int L = kLanes<A>, G = Cell::kTraits.gates;
+  static constexpr bool kTwoStates = Cell::kTraits.states == 2;
+
+ public:
+  ForwardPass(const Layer& layer, const ForwardOut& result)
+      : p(layer), to(result), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)),
+        w_ih(G * UB * IB * L * L), w_hh(G * UB * PB * L * L), w_hr(p.w_hr ? PB * UB * L * L : 0), bias(2 * G * UB * L) {}
+
+  void run(const Parallel& parallel, int64_t slice_count) {
+    parallel(G * UB, [&](int64_t b) {
+      pack_transposed(static_cast<const S*>(p.w_ih), p.H, p.I, b, w_ih.get() + b * IB * L * L);
+      pack_transposed(static_cast<const S*>(p.w_hh), p.H, p.P, b, w_hh.get() + b * PB * L * L);
+    });
+    if (p.w_hr)
+      parallel(PB, [&](int64_t b) { pack_transposed(static_cast<const S*>(p.w_hr), p.P, p.H, b, w_hr.get() + b * UB * L * L); });
+    pack_bias();
+    const auto slices = make_slices(p, slice_count);
+    parallel(slice_count, [&](int64_t s) { run_slice(slices[s]); });
+  }
+
+ private:
+  const Layer& p;
+  const ForwardOut& to;
+  const int64_t UB, IB, PB;       // column blocks of units, inputs, state
+  Buffer<A> w_ih, w_hh, w_hr;     // right operands [gate, unit block][depth][L]
+  Buffer<A> bias;                 // [input side, recurrent side][gate, unit block][L]
+
+  void pack_bias() {
+    for (int64_t b = 0; b < G * UB; ++b) {
+      const int64_t gate = b / UB, u = b % UB;
+      const int lanes = lanes_in<A>(u, p.H);
+      const int64_t at = gate * p.H + u * L;
+      const Vec<A> ih = p.b_ih ? load(static_cast<const S*>(p.b_ih) + at, lanes) : Vec<A>{};
+      const Vec<A> hh = p.b_hh ? load(static_cast<const S*>(p.b_hh) + at, lanes) : Vec<A>{};
+      const bool apart = Cell::kTraits.split && gate == G - 1;
+      store_aligned(bias.get() + b * L, apart ? ih : ih + hh);
+      store_aligned(bias.get() + (G * UB + b) * L, apart ? hh : Vec<A>{});
+    }
+  }
+
+  struct State {
+    Buffer<A> h[2], c;      // [block][row][L]; h alternates between steps
+    Buffer<A> wx;           // [gate, unit block][chunk row][L]
+    Buffer<A> x;            // [input block][chunk row][L]
+    Buffer<A> tile;         // [gate][row][L]: one product tile, L1-resident
+    Buffer<A> m;            // [unit block][row][L]: o tanh(c) before the projection
+    int current = 0;
+  };
+
+  void run_slice(const Slice& slice) {
+    const int64_t rows = slice.rows(), most = rows > kChunkRows ? rows : kChunkRows;
+    State s{{Buffer<A>(PB * rows * L), Buffer<A>(PB * rows * L)}, Buffer<A>(kTwoStates ? UB * rows * L : 0),
+            Buffer<A>(G * UB * most * L), Buffer<A>(IB * most * L), Buffer<A>(kMaxPanel * 16 * L), Buffer<A>(p.w_hr ? UB * rows * L : 0)};
+    for (int64_t r = 0; r < rows; ++r) begin_row(s, slice, r);
+    Chunk chunk;
+    for (int64_t done = 0; done < p.T;) {
+      done += chunk.fill(slice, done, p.T, [&](int64_t k) { return p.reverse ? p.T - 1 - k : k; }, most);
+      project(s, slice, chunk);
+      for (size_t k = 0; k < chunk.t.size(); ++k) step(s, slice, chunk, k);
+    }
+    zero_padding(slice);
+  }
+
+  void begin_row(State& s, const Slice& slice, int64_t r) {
+    const int64_t n = slice.sample[r], rows = slice.rows();
+    const S* h0 = static_cast<const S*>(p.h0) + n * p.P;
+    pack_row(h0, p.P, s.h[0].get() + r * L, rows * L);
+    pack_row(h0, p.P, s.h[1].get() + r * L, rows * L);
+    std::memcpy(static_cast<S*>(to.hn) + n * p.P, h0, p.P * sizeof(S));
+    if constexpr (kTwoStates) {
+      const S* c0 = static_cast<const S*>(p.c0) + n * p.H;
+      pack_row(c0, p.H, s.c.get() + r * L, rows * L);
+      std::memcpy(static_cast<S*>(to.cn) + n * p.H, c0, p.H * sizeof(S));
+    }
+  }
+
+  void project(State& s, const Slice& slice, const Chunk& chunk) {
+    const int64_t step = chunk.rows * L;
+    for (size_t k = 0; k < chunk.t.size(); ++k)
+      for (int64_t r = 0; r < chunk.alive[k]; ++r)
+        pack_row(static_cast<const S*>(p.x) + chunk.t[k] * p.x_stride_t + slice.sample[r] * p.x_stride_n, p.I,
+                 s.x.get() + (chunk.offset[k] + r) * L, step);
+    for (int64_t b = 0; b < G * UB; ++b) {
+      const Vec<A> v = load_aligned(bias.get() + b * L);
+      for (int64_t r = 0; r < chunk.rows; ++r) store_aligned(s.wx.get() + b * step + r * L, v);
+    }
+    multiply<A>({s.x.get(), step, IB, w_ih.get(), IB * L * L, s.wx.get(), step, true}, chunk.rows, G * UB);
+  }
+
+  // The smallest number of gate columns per tile is G (all gates of L units); a one-gate cell takes several unit blocks.
+  void step(State& s, const Slice& slice, const Chunk& chunk, size_t k) {
+    const int64_t rows = slice.rows(), alive = chunk.alive[k];
+    const A* h = s.h[s.current].get();
+    A* next = s.h[1 - s.current].get();
+    const int panel = G > 1 ? G : (alive <= max_rows(kMaxPanel) ? kMaxPanel : 2);
+    const int units = G > 1 ? 1 : panel;
+    const int64_t tiles = pieces(alive, max_rows(panel));
+    for (int64_t i = 0; i < tiles; ++i) {
+      const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
+      for (int64_t u = 0; u < UB; u += units) {
+        const int width = G > 1 ? G : int(UB - u < units ? UB - u : units);
+        run_tile<A>(int(n), width, {h + r0 * L, rows * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L,
+                                    s.tile.get(), n * L, PB, false});
+        for (int64_t v = u; v < (G > 1 ? u + 1 : u + width); ++v)
+          for (int64_t r = r0; r < r1; ++r)
+            unit_block(s, slice, chunk, k, r, v, s.tile.get() + ((v - u) * n + (r - r0)) * L, n * L, next);
+      }
+      if (p.w_hr) project_state(s, slice, chunk, k, r0, r1, next);
+    }
+    s.current = 1 - s.current;
+  }
+
+  // The cell on L units of one sample; rec points at its recurrent pre-activations, gates `gate_step` apart.
+  SEQGRAD_HD void unit_block(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t r, int64_t u, const A* rec,
+                             int64_t gate_step, A* next) {
+    const int64_t rows = slice.rows(), n = slice.sample[r], t = chunk.t[k];
+    const int lanes = lanes_in<A>(u, p.H);
+    const A* wx = s.wx.get() + (u * chunk.rows + chunk.offset[k] + r) * L;
+    Step<Vec<A>> cell;
+    for (int g = 0; g < G; ++g) {
+      cell.in[g] = load_aligned(wx + g * UB * chunk.rows * L);
+      cell.rec[g] = load_aligned(rec + g * gate_step);
+    }
+    if constexpr (Cell::kTraits.split) cell.rec[G - 1] += load_aligned(bias.get() + (G * UB + (G - 1) * UB + u) * L);
+    cell.h_prev = p.w_hr ? Vec<A>{} : load_aligned(s.h[s.current].get() + (u * rows + r) * L);
+    if constexpr (kTwoStates) cell.c_prev = load_aligned(s.c.get() + (u * rows + r) * L);
+    Cell::template forward<Math<A>>(cell, p.scale);
+    if constexpr (kTwoStates) {
+      store_aligned(s.c.get() + (u * rows + r) * L, cell.c);
+      if (is_last(slice, r, t)) store(static_cast<S*>(to.cn) + n * p.H + u * L, cell.c, lanes);
+    }
+    if (to.saved) {
+      A* saved = static_cast<A*>(to.saved) + (t * p.N + n) * Cell::kTraits.saved * p.H + u * L;
+      for (int i = 0; i < Cell::kTraits.saved; ++i) store(saved + i * p.H, cell.saved[i], lanes);
+    }
+    if (p.w_hr) store_aligned(s.m.get() + (u * rows + r) * L, cell.h);
+    else store_state(slice, r, t, u, cell.h, lanes, next);
+  }
+
+  void project_state(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t r0, int64_t r1, A* next) {
+    const int64_t rows = slice.rows();
+    multiply<A>({s.m.get() + r0 * L, rows * L, UB, w_hr.get(), UB * L * L, next + r0 * L, rows * L, false}, r1 - r0, PB);
+    for (int64_t r = r0; r < r1; ++r)
+      for (int64_t b = 0; b < PB; ++b)
+        store_state(slice, r, chunk.t[k], b, load_aligned(next + (b * rows + r) * L), lanes_in<A>(b, p.P), next);
+  }
+
+  SEQGRAD_HD void store_state(const Slice& slice, int64_t r, int64_t t, int64_t b, Vec<A> h, int lanes, A* next) {
+    const int64_t n = slice.sample[r];
+    store_aligned(next + (b * slice.rows() + r) * L, h);
+    store(static_cast<S*>(to.out) + (t * p.N + n) * p.P + b * L, h, lanes);
+    if (is_last(slice, r, t)) store(static_cast<S*>(to.hn) + n * p.P + b * L, h, lanes);
+  }
+
+  SEQGRAD_HD bool is_last(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? 0 : slice.length[r] - 1); }
+
+  void zero_padding(const Slice& slice) {
+    for (int64_t r = 0; r < slice.rows(); ++r)
+      for (int64_t t = slice.length[r]; t < p.T; ++t) {
+        const int64_t row = t * p.N + slice.sample[r];
+        std::memset(static_cast<S*>(to.out) + row * p.P, 0, p.P * sizeof(S));
+        if (to.saved) std::memset(static_cast<A*>(to.saved) + row * Cell::kTraits.saved * p.H, 0, Cell::kTraits.saved * p.H * sizeof(A));
+      }
+  }
+};
+
+}  // namespace seqgrad::cpu::SEQGRAD_ISA

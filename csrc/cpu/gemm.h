@@ -1,0 +1,152 @@
+// The one product of the engine: small tiles of C (+)= A B held in registers.
+//
+// All three operands are *blocked*: a matrix of R rows and C columns is stored as [ceil(C / L)][R][L], L lanes, zero
+// in the padded columns. A row segment is one aligned vector, a column of the state is L contiguous lanes, and the
+// same array serves as left operand (rows or, transposed, columns), as right operand and as result.
+
+namespace seqgrad::cpu::SEQGRAD_ISA {
+
+// Register budget: R rows x P vectors of accumulators, P vectors of B, one broadcast of A.
+constexpr int kMaxPanel = 4;
+constexpr int max_rows(int panel) {
+  const int budget = SEQGRAD_VECTOR_REGISTERS == 32 ? 28 : 12;
+  const int rows = budget / panel;
+  return rows < 14 ? rows : 14;
+}
+constexpr int kTransposedPanel = 3;
+template <class A> constexpr int kTransposedRows = SEQGRAD_VECTOR_REGISTERS == 32 && kLanes<A> >= 8 ? 8 : (kLanes<A> < 4 ? kLanes<A> : 4);
+
+template <class A>
+struct Tile {
+  const A* a;       // row 0, column block 0 (transposed: row 0, first of the R columns)
+  int64_t a_step;   // to the next column block of A; unused when transposed
+  const A* b;       // row 0 of the first of P column blocks
+  int64_t b_step;   // to the next of them
+  A* c;             // row 0 of the first of P column blocks
+  int64_t c_step;   // to the next of them
+  int64_t depth;    // column blocks of A (transposed: rows of A)
+  bool accumulate;  // C += instead of C =
+};
+
+template <class A, int R, int P>
+void tile_kernel(const Tile<A>& t) {
+  constexpr int L = kLanes<A>;
+  Vec<A> acc[R][P];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) acc[r][p] = t.accumulate ? load_aligned(t.c + p * t.c_step + r * L) : Vec<A>{};
+  const A* b = t.b;
+  for (int64_t block = 0; block < t.depth; ++block) {
+    const A* a = t.a + block * t.a_step;
+#pragma GCC unroll 2
+    for (int k = 0; k < L; ++k, b += L) {
+      Vec<A> bv[P];
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) bv[p] = load_aligned(b + p * t.b_step);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r) {
+        const Vec<A> av = splat<A>(a[r * L + k]);
+#pragma GCC unroll 4
+        for (int p = 0; p < P; ++p) acc[r][p] += av * bv[p];
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) store_aligned(t.c + p * t.c_step + r * L, acc[r][p]);
+}
+
+// C[r] += sum over rows k of A[k][r] * B[k]: the weight gradients.
+template <class A, int P>
+void transposed_tile_kernel(const Tile<A>& t) {
+  constexpr int L = kLanes<A>, R = kTransposedRows<A>;
+  Vec<A> acc[R][P];
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) acc[r][p] = load_aligned(t.c + p * t.c_step + r * L);
+  const A *a = t.a, *b = t.b;
+#pragma GCC unroll 2
+  for (int64_t k = 0; k < t.depth; ++k, a += L, b += L) {
+    Vec<A> bv[P];
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) bv[p] = load_aligned(b + p * t.b_step);
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+      const Vec<A> av = splat<A>(a[r]);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) acc[r][p] += av * bv[p];
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) store_aligned(t.c + p * t.c_step + r * L, acc[r][p]);
+}
+
+template <class A, int P, int R = max_rows(P)>
+SEQGRAD_HD void run_rows(int rows, const Tile<A>& t) {
+  if (rows == R) tile_kernel<A, R, P>(t);
+  else if constexpr (R > 1) run_rows<A, P, R - 1>(rows, t);
+}
+template <class A>
+void run_tile(int rows, int panel, const Tile<A>& t) {
+  switch (panel) {
+    case 1: return run_rows<A, 1>(rows, t);
+    case 2: return run_rows<A, 2>(rows, t);
+    case 3: return run_rows<A, 3>(rows, t);
+    default: return run_rows<A, 4>(rows, t);
+  }
+}
+
+// Splits `count` into pieces of at most `most`, as even as can be: piece i of pieces(count, most).
+inline int64_t pieces(int64_t count, int64_t most) { return (count + most - 1) / most; }
+inline int64_t piece_begin(int64_t count, int64_t parts, int64_t i) { return count * i / parts; }
+
+// C [rows, blocks] (+)= A [rows, depth blocks] B [depth * L, blocks]; every operand blocked, steps between column blocks.
+template <class A>
+struct Product {
+  const A* a;
+  int64_t a_step, depth;
+  const A* b;
+  int64_t b_step;
+  A* c;
+  int64_t c_step;
+  bool accumulate;
+};
+
+template <class A>
+void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
+  constexpr int L = kLanes<A>;
+  const int panel = rows <= max_rows(kMaxPanel) ? kMaxPanel : 2;
+  const int64_t row_tiles = pieces(rows, max_rows(panel));
+  for (int64_t block = 0; block < blocks; block += panel) {
+    const int width = int(blocks - block < panel ? blocks - block : panel);
+    for (int64_t i = 0; i < row_tiles; ++i) {
+      const int64_t r0 = piece_begin(rows, row_tiles, i), r1 = piece_begin(rows, row_tiles, i + 1);
+      run_tile<A>(int(r1 - r0), width,
+                  {m.a + r0 * L, m.a_step, m.b + block * m.b_step, m.b_step, m.c + block * m.c_step + r0 * L, m.c_step,
+                   m.depth, m.accumulate});
+    }
+  }
+}
+
+// C [a_blocks * L, b_blocks] += A^T B over `rows` rows.
+template <class A>
+void multiply_transposed(const A* a, int64_t a_step, int64_t a_blocks, const A* b, int64_t b_step, int64_t b_blocks, A* c,
+                         int64_t rows) {
+  constexpr int L = kLanes<A>, R = kTransposedRows<A>;
+  const int64_t c_step = a_blocks * L * L;
+  for (int64_t bb = 0; bb < b_blocks; bb += kTransposedPanel)
+    for (int64_t ab = 0; ab < a_blocks; ++ab)
+      for (int r = 0; r < L; r += R) {
+        const Tile<A> t{a + ab * a_step + r, 0, b + bb * b_step, b_step, c + bb * c_step + (ab * L + r) * L, c_step, rows, true};
+        if (b_blocks - bb >= 3) transposed_tile_kernel<A, 3>(t);
+        else if (b_blocks - bb == 2) transposed_tile_kernel<A, 2>(t);
+        else transposed_tile_kernel<A, 1>(t);
+      }
+}
+
+}  // namespace seqgrad::cpu::SEQGRAD_ISA

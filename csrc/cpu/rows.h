@@ -1,0 +1,64 @@
+// Which samples a thread owns, and which of them are alive at a time step.
+//
+// Samples are ordered by falling length and dealt to the slices in turn, so that every slice has its share of long
+// ones and, within a slice, the samples alive at a step are always its first rows: ragged batches cost in proportion
+// to their real steps. A slice keeps its samples for all time steps: no barrier per step.
+
+namespace seqgrad::cpu::SEQGRAD_ISA {
+
+struct Slice {
+  std::vector<int64_t> sample;  // row -> n, by falling length
+  std::vector<int64_t> length;  // row -> steps
+
+  int64_t rows() const { return int64_t(sample.size()); }
+  int64_t alive(int64_t t, int64_t from) const {  // rows with length > t; `from` is a neighbouring step's answer
+    while (from > 0 && length[from - 1] <= t) --from;
+    while (from < rows() && length[from] > t) ++from;
+    return from;
+  }
+};
+
+inline std::vector<Slice> make_slices(const Layer& layer, int64_t count) {
+  std::vector<Slice> slices(count);
+  if (!layer.lengths) {
+    for (int64_t s = 0; s < count; ++s)
+      for (int64_t n = layer.N * s / count; n < layer.N * (s + 1) / count; ++n) {
+        slices[s].sample.push_back(n);
+        slices[s].length.push_back(layer.T);
+      }
+    return slices;
+  }
+  std::vector<std::vector<int64_t>> by_length(layer.T + 1);  // counting sort: stable, and T is small
+  for (int64_t n = 0; n < layer.N; ++n) by_length[layer.lengths[n]].push_back(n);
+  int64_t i = 0;
+  for (int64_t l = layer.T; l >= 0; --l)
+    for (int64_t n : by_length[l]) {
+      slices[i % count].sample.push_back(n);
+      slices[i++ % count].length.push_back(l);
+    }
+  return slices;
+}
+
+// A run of consecutive processed time steps whose rows (step, sample) share one blocked scratch.
+struct Chunk {
+  std::vector<int64_t> t, offset, alive;  // per step, in processing order
+  int64_t rows = 0;
+
+  // Appends steps while the rows fit; returns the number of steps taken.
+  template <class TimeOf>
+  int64_t fill(const Slice& slice, int64_t done, int64_t total, TimeOf time_of, int64_t row_limit) {
+    t.clear(), offset.clear(), alive.clear();
+    rows = 0;
+    int64_t taken = 0, last = slice.rows();
+    for (; done + taken < total; ++taken) {
+      const int64_t at = time_of(done + taken);
+      last = slice.alive(at, last);
+      if (taken && rows + last > row_limit) break;
+      t.push_back(at), offset.push_back(rows), alive.push_back(last);
+      rows += last;
+    }
+    return taken;
+  }
+};
+
+}  // namespace seqgrad::cpu::SEQGRAD_ISA

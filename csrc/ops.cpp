@@ -1,0 +1,163 @@
+// torch meets the engines here and nowhere else: schemas, checks, allocation, dispatch.
+#include "core/aten.h"
+#include "cpu/engine.h"
+
+namespace seqgrad {
+namespace {
+
+CellId cell_named(const std::string& name) {
+  std::string known;
+  for (int i = 0; i < kCellCount; ++i) {
+    if (name == kCells[i].name) return static_cast<CellId>(i);
+    known += std::string(i ? ", " : "") + kCells[i].name;
+  }
+  fail("cell must be one of " + known + ", got '" + name + "'");
+}
+
+ClipKind clip_named(const std::string& name) {
+  if (name == "none") return ClipKind::none;
+  if (name == "norm") return ClipKind::norm;
+  if (name == "value") return ClipKind::value;
+  fail("state_clip must be none, norm or value, got '" + name + "'");
+}
+
+// The tensors of a call, made dense and kept alive while the engine reads their memory.
+struct Call {
+  Tensor x, w_ih, w_hh, h0;
+  OptionalTensor b_ih, b_hh, w_hr, c0, lengths;
+  Layer layer;
+
+  void check_and_fill() {
+    Layer& p = layer;
+    if (!x.is_cpu() && !x.is_cuda()) fail("input must be on the CPU or a CUDA device");
+    if (x.dim() != 3) fail("input must have shape [T, N, I], got " + shape_text(x));
+    if (w_hh.dim() != 2) fail("w_hh must have shape [G*H, P], got " + shape_text(w_hh));
+    const CellTraits& traits = p.traits();
+    p.dtype = storage_dtype("input", x);
+    p.T = x.size(0), p.N = x.size(1), p.I = x.size(2), p.P = w_hh.size(1), p.H = w_hh.size(0) / traits.gates;
+    if (p.T < 1) fail("input must have at least one time step, got shape " + shape_text(x));
+    if (p.H < 1) fail("w_hh must have shape [" + std::to_string(traits.gates) + "*H, P], got " + shape_text(w_hh));
+    if (w_hr && traits.states != 2) fail("w_hr (proj_size) is for LSTM only");
+    if (!w_hr && p.P != p.H) fail("w_hh must have shape [" + std::to_string(traits.gates) + "*H, H], got " + shape_text(w_hh));
+    if ((traits.states == 2) != c0.has_value()) fail("c0 must be given for LSTM and only there");
+    const int64_t rows = traits.gates * p.H;
+    const Checker check{x};
+    check("w_ih", w_ih, {rows, p.I});
+    check("w_hh", w_hh, {rows, p.P});
+    check("b_ih", b_ih, {rows});
+    check("b_hh", b_hh, {rows});
+    check("w_hr", w_hr, {p.P, p.H});
+    check("h0", h0, {p.N, p.P});
+    check("c0", c0, {p.N, p.H});
+    if (lengths) check("lengths", *lengths, ScalarType::Long, {p.N});
+    if (p.truncate < 0) fail("truncate must be 0 (off) or a positive number of steps, got " + std::to_string(p.truncate));
+    x = dense_rows(x), w_ih = dense(w_ih), w_hh = dense(w_hh), h0 = dense(h0);
+    b_ih = dense(b_ih), b_hh = dense(b_hh), w_hr = dense(w_hr), c0 = dense(c0), lengths = dense(lengths);
+    p.x = data(x), p.x_stride_t = x.stride(0), p.x_stride_n = x.stride(1);
+    p.w_ih = data(w_ih), p.w_hh = data(w_hh), p.b_ih = data(b_ih), p.b_hh = data(b_hh), p.w_hr = data(w_hr);
+    p.h0 = data(h0), p.c0 = data(c0), p.lengths = static_cast<const int64_t*>(data(lengths));
+  }
+
+  void check_lengths() const {
+    for (int64_t n = 0; layer.lengths && n < layer.N; ++n)
+      if (layer.lengths[n] < 0 || layer.lengths[n] > layer.T)
+        fail("lengths must lie between 0 and the number of time steps " + std::to_string(layer.T) + ", got " +
+             std::to_string(layer.lengths[n]) + " for sample " + std::to_string(n));
+  }
+
+  Tensor empty(std::initializer_list<int64_t> shape, ScalarType type) const { return torch::stable::new_empty(x, shape, type); }
+  Tensor empty(std::initializer_list<int64_t> shape) const { return empty(shape, x.scalar_type()); }
+  Tensor empty_if(bool wanted, std::initializer_list<int64_t> shape) const { return wanted ? empty(shape) : empty({0}); }
+};
+
+Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0,
+               OptionalTensor c0, OptionalTensor lengths, const std::string& cell, bool reverse, double scale,
+               const std::string& clip, double clip_limit, int64_t truncate) {
+  Call call{x, w_ih, w_hh, h0, b_ih, b_hh, w_hr, c0, lengths, {}};
+  call.layer.cell = cell_named(cell);
+  call.layer.reverse = reverse;
+  call.layer.scale = scale;
+  call.layer.clip = clip_named(clip);
+  call.layer.clip_limit = clip_limit;
+  call.layer.truncate = truncate;
+  call.check_and_fill();
+  return call;
+}
+
+// `tap` takes no part in the computation: its gradient is defined to be the norms (see seqgrad/_ops.py).
+std::tuple<Tensor, Tensor, Tensor, Tensor> forward_cpu(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh,
+                                                       OptionalTensor w_hr, Tensor h0, OptionalTensor c0, OptionalTensor lengths,
+                                                       OptionalTensor tap, std::string cell, bool reverse, double scale,
+                                                       std::string clip, double clip_limit, int64_t truncate, bool save) {
+  const Call call = make_call(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
+  const Layer& p = call.layer;
+  call.check_lengths();
+  const bool two = p.traits().states == 2;
+  Tensor out = call.empty({p.T, p.N, p.P}), hn = call.empty({p.N, p.P}), cn = call.empty_if(two, {p.N, p.H});
+  Tensor saved = save ? call.empty({p.T, p.N, p.traits().saved, p.H}, arithmetic(x)) : call.empty({0}, arithmetic(x));
+  if (p.N > 0) cpu::engine().forward(p, {data(out), data(hn), data(cn), data(saved)}, torch_parallel());
+  return {out, hn, cn, saved};
+}
+
+using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+
+Gradients backward_cpu(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTensor grad_cn, Tensor out, Tensor saved, Tensor x,
+                       Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0,
+                       OptionalTensor c0, OptionalTensor lengths, std::string cell, bool reverse, double scale, std::string clip,
+                       double clip_limit, int64_t truncate, bool need_input, bool need_weights, bool norms) {
+  const Call call = make_call(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
+  const Layer& p = call.layer;
+  call.check_lengths();
+  const bool two = p.traits().states == 2;
+  const Checker check{call.x};
+  check("grad_out", grad_out, {p.T, p.N, p.P});
+  check("grad_hn", grad_hn, {p.N, p.P});
+  if (two) check("grad_cn", grad_cn, {p.N, p.H});
+  check("out", out, {p.T, p.N, p.P});
+  check("saved", saved, arithmetic(x), {p.T, p.N, p.traits().saved, p.H});
+  if (grad_out) grad_out = dense_rows(*grad_out);
+  grad_hn = dense(grad_hn), grad_cn = dense(grad_cn), out = dense(out), saved = dense(saved);
+
+  const int64_t rows = p.traits().gates * p.H;
+  const auto weight = [&](bool there, std::initializer_list<int64_t> shape) { return call.empty_if(need_weights && there, shape); };
+  Tensor dx = call.empty_if(need_input, {p.T, p.N, p.I});
+  Tensor dw_ih = weight(true, {rows, p.I}), dw_hh = weight(true, {rows, p.P}), dw_hr = weight(w_hr.has_value(), {p.P, p.H});
+  Tensor db_ih = weight(b_ih.has_value(), {rows}), db_hh = weight(b_hh.has_value(), {rows});
+  Tensor dh0 = call.empty({p.N, p.P}), dc0 = call.empty_if(two, {p.N, p.H});
+  Tensor measured = norms ? call.empty({norm_rows(p).count, p.T, p.N}, arithmetic(x)) : call.empty({0}, arithmetic(x));
+
+  Backward b;
+  b.out = data(out), b.saved = data(saved), b.grad_hn = data(grad_hn);
+  if (two) b.grad_cn = data(grad_cn);
+  if (grad_out) b.grad_out = data(grad_out), b.grad_out_stride_t = grad_out->stride(0), b.grad_out_stride_n = grad_out->stride(1);
+  b.dx = data(dx), b.dw_ih = data(dw_ih), b.dw_hh = data(dw_hh), b.db_ih = data(db_ih), b.db_hh = data(db_hh), b.dw_hr = data(dw_hr);
+  b.dh0 = data(dh0), b.dc0 = data(dc0), b.norms = data(measured);
+  if (p.N > 0) {
+    cpu::engine().backward(p, b, torch_parallel());
+  } else {
+    for (Tensor* t : {&dw_ih, &dw_hh, &dw_hr, &db_ih, &db_hh}) torch::stable::zero_(*t);
+  }
+  return {dx, dw_ih, dw_hh, db_ih, db_hh, dw_hr, dh0, dc0, measured};
+}
+
+}  // namespace
+
+// One forward op and one backward op for all cells and devices: what differs between cells is data (cells/cells.h).
+STABLE_TORCH_LIBRARY(seqgrad, m) {
+  m.def(
+      "forward(Tensor x, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor h0, Tensor? c0, "
+      "Tensor? lengths, Tensor? tap, str cell, bool reverse, float scale, str clip, float clip_limit, int truncate, bool save) "
+      "-> (Tensor out, Tensor hn, Tensor cn, Tensor saved)");
+  m.def(
+      "backward(Tensor? grad_out, Tensor? grad_hn, Tensor? grad_cn, Tensor out, Tensor saved, Tensor x, Tensor w_ih, "
+      "Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor h0, Tensor? c0, Tensor? lengths, str cell, bool reverse, "
+      "float scale, str clip, float clip_limit, int truncate, bool need_input, bool need_weights, bool norms) "
+      "-> (Tensor dx, Tensor dw_ih, Tensor dw_hh, Tensor db_ih, Tensor db_hh, Tensor dw_hr, Tensor dh0, Tensor dc0, Tensor norms)");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(seqgrad, CPU, m) {
+  m.impl("forward", TORCH_BOX(&forward_cpu));
+  m.impl("backward", TORCH_BOX(&backward_cpu));
+}
+
+}  // namespace seqgrad
