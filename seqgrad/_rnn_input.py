@@ -1,0 +1,124 @@
+"""From what a user may pass (a padded batch, lengths, a PackedSequence) to time-major rows, and back.
+
+No cell and no weight is known here. T time, N batch, I input features, S rows of a packed sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the rows of a PackedSequence lie in a padded batch ``[T, N, *]`` whose samples are in the user's order."""
+
+    steps: int
+    samples: int
+    rows: Tensor | None  # [S] index of each packed row in the flattened [T * N]; None: they are the same rows
+    lengths: Tensor | None  # [N] int64 on the data's device; None: every sample lasts T steps
+
+    def pad(self, data: Tensor) -> Tensor:
+        """Packed ``[S, I]`` to padded ``[T, N, I]``, zeros where a sample has ended."""
+        if self.rows is not None:
+            data = data.new_zeros(self.steps * self.samples, data.size(1)).index_copy(0, self.rows, data)
+        return data.view(self.steps, self.samples, data.size(1))
+
+    def pack(self, padded: Tensor) -> Tensor:
+        """Padded ``[T, N, P]`` to packed ``[S, P]``."""
+        flat = padded.reshape(self.steps * self.samples, padded.size(2))
+        return flat if self.rows is None else flat.index_select(0, self.rows)
+
+
+def packing(packed: PackedSequence) -> Packing:
+    """Read the layout of ``packed``. Only ``batch_sizes``, which torch keeps on the CPU, is looked at: no sync."""
+    sizes = packed.batch_sizes
+    if sizes.dim() != 1 or sizes.numel() == 0 or sizes.is_floating_point():
+        raise ValueError(
+            "PackedSequence.batch_sizes must be a non-empty 1-D integer tensor, "
+            f"got shape {list(sizes.shape)} of {sizes.dtype}; build it with pack_padded_sequence"
+        )
+    counts = sizes.tolist()
+    if counts[-1] <= 0 or any(later > earlier for earlier, later in pairwise(counts)):
+        raise RuntimeError(
+            f"PackedSequence.batch_sizes must be positive and never grow, got {_shorten(counts)}; "
+            "build it with pack_padded_sequence"
+        )
+    steps, samples, total = len(counts), counts[0], sum(counts)
+    if packed.data.size(0) < total:
+        raise RuntimeError(
+            f"PackedSequence.data has {packed.data.size(0)} rows but batch_sizes asks for {total}; "
+            "build it with pack_padded_sequence"
+        )
+    device, order = packed.data.device, packed.sorted_indices
+    ragged = counts[-1] != samples
+    if not ragged and order is None:
+        return Packing(steps, samples, None, None)
+    alive = torch.arange(samples) < sizes.unsqueeze(1)  # [T, N], True where a sorted sample still runs
+    time, sample = alive.nonzero(as_tuple=True)  # row-major, which is the order of the packed rows
+    lengths = alive.sum(0).to(device, non_blocking=True) if ragged else None
+    if order is None:
+        return Packing(steps, samples, (time * samples + sample).to(device, non_blocking=True), lengths)
+    order = order.to(device)
+    rows = (time * samples).to(device, non_blocking=True) + order[sample.to(device, non_blocking=True)]
+    if lengths is not None:
+        lengths = torch.zeros_like(lengths).index_copy(0, order, lengths)
+    return Packing(steps, samples, rows, lengths)
+
+
+def check_lengths(lengths: Tensor | Sequence[int] | int, x: Tensor, *, batched: bool) -> Tensor:
+    """Validate ``lengths`` against ``x [T, N, I]``; returns int64 ``[N]`` on the device of ``x``.
+
+    Lengths on the CPU (or a list) are checked for free. On a GPU the range check waits for the device once; it is
+    left out while a CUDA graph is captured, and under torch.compile it becomes an assertion inside the graph.
+    """
+    steps, samples = x.size(0), x.size(1)
+    given = _as_tensor(lengths)
+    if given.dtype == torch.bool or given.is_floating_point() or given.is_complex():
+        raise TypeError(f"lengths must be an integer tensor or a list of int, got dtype {given.dtype}")
+    if not batched and given.dim() == 0:
+        given = given.reshape(1)
+    if tuple(given.shape) != (samples,):
+        raise ValueError(
+            f"lengths must have shape [{samples}], one per sample of the batch, got shape {list(given.shape)}"
+        )
+    _check_range(given, steps)
+    return given.to(device=x.device, dtype=torch.int64, non_blocking=True)
+
+
+def _as_tensor(lengths: Tensor | Sequence[int] | int) -> Tensor:
+    if isinstance(lengths, Tensor):
+        return lengths
+    try:
+        given = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"lengths must be an integer tensor or a list of int, got {type(lengths).__name__}: {error}"
+        ) from error
+    return given.to(torch.int64) if given.numel() == 0 else given
+
+
+def _check_range(lengths: Tensor, steps: int) -> None:
+    if lengths.numel() == 0 or lengths.is_meta:
+        return
+    inside = (lengths >= 0) & (lengths <= steps)
+    if torch.compiler.is_compiling():
+        torch._assert_async(inside.all(), f"every entry of lengths must lie in 0..T = {steps}")
+        return
+    if lengths.is_cuda and torch.cuda.is_current_stream_capturing():
+        return
+    if not bool(inside.all()):
+        sample = int((~inside).to(torch.uint8).argmax())
+        raise ValueError(
+            f"lengths[{sample}] = {int(lengths[sample])} is outside 0..{steps}: "
+            f"the input has {steps} timesteps and a sample cannot last longer (or less than 0)"
+        )
+
+
+def _shorten(values: list[int]) -> str:
+    return str(values) if len(values) <= 12 else f"{values[:6]}...{values[-3:]} ({len(values)} entries)"
