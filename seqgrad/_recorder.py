@@ -1,0 +1,187 @@
+"""The switch between layers and records: which blocks are open, and the tap a layer gets while one is.
+
+A tap is a zero leaf tensor ``[Q, T, N]`` whose gradient is, by definition, the norms. Its hook takes that gradient and
+files it as a Series. Nothing here reads a tensor's values, so nothing waits for the device.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from seqgrad import _ops
+from seqgrad._series import Series
+from seqgrad.clip import Norm, Value
+
+
+@dataclass
+class Log:
+    """All that a record knows. Plain data: it pickles, and holds no module."""
+
+    passes: list[Series] = field(default_factory=list)  # in order of arrival
+    keys: dict[str, tuple[str, str]] = field(default_factory=dict)  # key -> (layer, series name), by first forward
+    calls: dict[str, int] = field(default_factory=dict)  # key -> forwards that got a tap
+    untracked: dict[str, int] = field(default_factory=dict)  # layer -> forwards under no_grad
+    aliases: dict[str, str] = field(default_factory=dict)  # other names of shared modules -> first name
+    unconverted: tuple[str, ...] = ()  # torch.nn's own recurrent layers in the model: invisible here
+
+
+class Recorder:
+    """One open block. Thread-safe: CUDA backwards run in threads of their own."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.log = Log()
+        self.open = True
+        self._names: dict[int, str] = {}
+        self._modules: list[nn.Module] = []  # keeps the ids valid while the block is open
+        self._tasks: dict[int, int] = {}  # autograd's number of a running backward -> ours
+        self._lock = threading.Lock()
+        unconverted = []
+        for name, module in model.named_modules(remove_duplicate=False):
+            if id(module) in self._names:
+                self.log.aliases[name] = self._names[id(module)]
+                continue
+            self._names[id(module)] = name
+            self._modules.append(module)
+            if type(module).__module__.startswith("torch.nn.") and isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+                unconverted.append(name)
+        self.log.unconverted = tuple(unconverted)
+
+    def close(self) -> None:
+        self.open = False
+        self._names, self._modules = {}, []
+
+    def name_of(self, module: nn.Module) -> str | None:
+        return self._names.get(id(module)) if self.open else None
+
+    def untracked(self, layer: str) -> None:
+        with self._lock:
+            self.log.untracked[layer] = self.log.untracked.get(layer, 0) + 1
+
+    def call(self, layer: str, series: str) -> int:
+        key = f"{layer}.{series}" if layer else series
+        with self._lock:
+            self.log.keys.setdefault(key, (layer, series))
+            number = self.log.calls.get(key, 0)
+            self.log.calls[key] = number + 1
+            return number
+
+    def backward_number(self) -> int:
+        """Number of the backward that is running in this thread, from 0, in the order in which they reached us."""
+        task = torch._C._current_graph_task_id()
+        with self._lock:
+            return self._tasks.setdefault(task, len(self._tasks))
+
+    def add(self, series: Series) -> None:
+        with self._lock:
+            self.log.passes.append(series)
+
+
+# A plain global, not only the context variable: off costs one read, and torch.compile can guard on it.
+_recording = False
+_open_blocks = 0
+_blocks_lock = threading.Lock()
+_active: ContextVar[tuple[Recorder, ...]] = ContextVar("seqgrad_active_recorders", default=())
+
+
+def start(recorder: Recorder) -> None:
+    """Let layers that run in this context see the recorder."""
+    _active.set((*_active.get(), recorder))
+    _count(+1)
+
+
+def stop(recorder: Recorder) -> None:
+    """Take the recorder out again, whatever the order of leaving, and freeze its log."""
+    recorder.close()
+    _active.set(tuple(r for r in _active.get() if r is not recorder))
+    _count(-1)
+
+
+def _count(change: int) -> None:
+    global _open_blocks, _recording
+    with _blocks_lock:
+        _open_blocks += change
+        _recording = _open_blocks > 0
+
+
+def make_tap(
+    module: nn.Module,
+    series: str,
+    *,
+    cell: str,
+    state_clip: Norm | Value | None,
+    x: Tensor,
+    lengths: Tensor | None,
+    reverse: bool,
+) -> Tensor | None:
+    """The tap for one layer and direction of ``module``, or None when nobody records it.
+
+    Args:
+        module: the layer; found in the recorded model by identity.
+        series: ``l0``, ``l0_reverse``, ``l1`` ...; ``cell`` for a cell.
+        cell: kind of cell, one of ``seqgrad._ops.CELLS``.
+        state_clip: the layer's; adds the row clip_hits.
+        x: input ``[T, N, I]``; gives the shape, the device and whether norms are float64.
+        lengths: ``[N]`` or None.
+        reverse: whether the layer runs from the last step to the first.
+
+    Returns:
+        ``[Q, T, N]`` zeros that require grad, rows as in ``_ops.quantities``; hand it to ``_ops.layer(tap=...)``.
+        None outside ``record`` blocks, for modules outside the recorded model, and under ``no_grad``.
+    """
+    if not _recording:
+        return None
+    if torch.compiler.is_compiling():
+        return _make_tap_eagerly(module, series, cell, state_clip, x, lengths, reverse)
+    return _make_tap(module, series, cell, state_clip, x, lengths, reverse)
+
+
+def _make_tap(
+    module: nn.Module,
+    series: str,
+    cell: str,
+    state_clip: Norm | Value | None,
+    x: Tensor,
+    lengths: Tensor | None,
+    reverse: bool,
+) -> Tensor | None:
+    found = [(r, name) for r in _active.get() if (name := r.name_of(module)) is not None]
+    if not found:
+        return None
+    if not torch.is_grad_enabled():
+        for recorder, layer in found:
+            recorder.untracked(layer)
+        return None
+    quantities = _ops.quantities(cell, state_clip)
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    tap = torch.zeros(len(quantities), x.shape[0], x.shape[1], dtype=dtype, device=x.device, requires_grad=True)
+    lengths = None if lengths is None else lengths.detach().clone()  # the caller may reuse the buffer
+    targets = [(r, layer, r.call(layer, series)) for r, layer in found]
+
+    def file(data: Tensor) -> None:
+        for recorder, layer, call in targets:
+            if recorder.open:
+                number = recorder.backward_number()
+                recorder.add(Series(layer, series, cell, reverse, quantities, data, lengths, number, call))
+
+    _hook(tap, file)
+    return tap
+
+
+def _hook(tap: Tensor, file: Callable[[Tensor], None]) -> None:
+    def take(leaf: Tensor) -> None:
+        if leaf.grad is not None:
+            data, leaf.grad = leaf.grad.detach(), None  # the next backward must append, not add up
+            file(data)
+
+    tap.register_post_accumulate_grad_hook(take)
+
+
+# Dynamo can't trace hooks on fresh leaves: leave the graph here. torch.compiler.disable would do, but it imports
+# torch._dynamo (seconds) at once; this form waits until a compiled layer is recorded.
+_make_tap_eagerly: Callable[..., Tensor | None] = torch._disable_dynamo(_make_tap)
