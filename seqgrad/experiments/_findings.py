@@ -36,7 +36,7 @@ def scan(series: Any, *, step: int, limit: float = 100.0, name: str = "l0", stat
         where, t, value = bad
         text = (
             f"training step {step}: {name} turns {value} in the {where} pass at timestep {t} of {len(norms)}; start again and "
-            "clip from step 1: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0, error_if_nonfinite=True)"
+            "clip from step 1: seqgrad.clip.grad_norm_(model, 1.0, nonfinite='raise')"
         )
         found.append(Finding("NonFinite", step, name, t, value, math.inf, text))
     big = [t for t, value in enumerate(norms, 1) if math.isfinite(value) and value > limit]
@@ -44,7 +44,7 @@ def scan(series: Any, *, step: int, limit: float = 100.0, name: str = "l0", stat
         top = max(norms[t - 1] for t in big)
         text = (
             f"training step {step}: {name} passes {limit:g} at timestep {big[-1]} of {len(norms)} and reaches {top:.3g} at "
-            f"timestep {1 + norms.index(top)}; clip it: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)"
+            f"timestep {1 + norms.index(top)}; clip it: seqgrad.clip.grad_norm_(model, 1.0)"
         )
         found.append(Finding("Exploding", step, name, big[-1], norms[big[-1] - 1], limit, text))
     return found

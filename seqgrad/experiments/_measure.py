@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,6 @@ from torch import Tensor, nn
 import seqgrad as sg
 from seqgrad.experiments._result import seeded
 
-CELLS = ("rnn", "residual", "gru", "lstm")
 INPUTS = 10
 
 
@@ -20,16 +19,16 @@ INPUTS = 10
 class Setup:
     """A layer before it is built.
 
-    ``recurrent``: how W_hh is drawn (``default``, ``orthogonal``, or a number g for ``g * orthogonal``).
-    ``zero_bias``: all biases 0. ``keep``: the LSTM's forget gate or the GRU's update gate starts at this value
-    (through the bias); ``"one"`` is the customary forget bias of 1, ``"chrono"`` draws the gate's time scales
-    uniformly up to the sequence length (Tallec and Ollivier 2018).
+    ``recurrent``: how W_hh is drawn, ``default``, ``orthogonal`` or ``identity`` (this sets the biases to 0 too), the
+    last two times ``gain``. ``keep``: below 1 the value at which the LSTM's forget gate or the GRU's update gate
+    starts; 1 the customary bias of 1; ``"chrono"`` time scales up to the sequence's length.
     """
 
     cell: str
-    recurrent: str | float = "default"
+    recurrent: Literal["default", "orthogonal", "identity"] = "default"
+    gain: float = 1.0
     zero_bias: bool = False
-    keep: str | float | None = None
+    keep: float | Literal["chrono"] | None = None
     nonlinearity: str = "tanh"
 
 
@@ -46,41 +45,24 @@ class Flow:
 
 
 def build(setup: Setup, *, hidden: int, steps: int, inputs: int = INPUTS, dtype: torch.dtype = torch.float32) -> nn.Module:
-    """The layer of ``setup``, from the current seed. Gate biases go into ``bias_ih`` alone, because both biases add."""
+    """The layer of ``setup``, from the current seed."""
     if setup.cell in ("rnn", "residual"):
         cls: Any = sg.RNN if setup.cell == "rnn" else sg.ResidualRNN
         layer: Any = cls(inputs, hidden, nonlinearity=setup.nonlinearity)
     else:
         layer = (sg.GRU if setup.cell == "gru" else sg.LSTM)(inputs, hidden)
     layer.to(dtype)  # before the recurrent matrix is drawn: an orthogonal one should be so to the last digit of dtype
-    with torch.no_grad():
-        if setup.recurrent == "identity":
-            layer.weight_hh_l0.copy_(torch.eye(hidden))
-        elif setup.recurrent != "default":
-            gain = 1.0 if setup.recurrent == "orthogonal" else float(setup.recurrent)
-            for gate in layer.weight_hh_l0.split(hidden):
-                nn.init.orthogonal_(gate, gain)
-        if setup.zero_bias:
-            layer.bias_ih_l0.zero_(), layer.bias_hh_l0.zero_()
-        if setup.keep is not None:
-            _keep(layer, setup, hidden, steps)
-    return layer  # type: ignore[no-any-return]
-
-
-def _keep(layer: Any, setup: Setup, hidden: int, steps: int) -> None:
-    """Bias of the gate that keeps the state: f is the LSTM's second block (i f g o), z the GRU's second (r z n)."""
-    bias, other = layer.bias_ih_l0, layer.bias_hh_l0
-    gate = slice(hidden, 2 * hidden)
-    other[gate] = 0.0
+    if setup.recurrent == "identity":
+        sg.init.identity_(layer, setup.gain)
+    elif setup.recurrent == "orthogonal":
+        sg.init.orthogonal_(layer, setup.gain)
+    if setup.zero_bias:
+        nn.init.zeros_(layer.bias_ih_l0), nn.init.zeros_(layer.bias_hh_l0)
     if setup.keep == "chrono":
-        bias[gate] = torch.empty(hidden).uniform_(1.0, max(2.0, steps - 1.0)).log()
-        if setup.cell == "lstm":
-            bias[:hidden], other[:hidden] = -bias[gate], 0.0
-    elif setup.keep == "one":
-        bias[gate] = 1.0
-    else:
-        share = float(setup.keep or 0.5)
-        bias[gate] = math.log(share / (1 - share))
+        sg.init.chrono_(layer, max(2, steps))
+    elif setup.keep is not None:
+        sg.init.forget_bias_(layer, math.log(setup.keep / (1 - setup.keep)) if setup.keep < 1 else setup.keep)
+    return layer  # type: ignore[no-any-return]
 
 
 def signal_at_start(steps: int, batch: int, *, inputs: int = INPUTS, dtype: torch.dtype = torch.float32) -> Tensor:

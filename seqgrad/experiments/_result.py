@@ -106,10 +106,18 @@ def positive(argument: str, value: int, *, at_least: int = 1) -> int:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Run a block from a fixed seed and give the global generator back as it was."""
+    """Run a block from a fixed seed, and give generator and thread count back as they were.
+
+    On one thread: these networks are too small to share out, and sums then come in the same order on every machine.
+    """
+    threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        yield
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def reporter(progress: bool | Progress, name: str) -> Progress:
@@ -123,6 +131,32 @@ def reporter(progress: bool | Progress, name: str) -> Progress:
         sys.stderr.write(f"{name}: {done:4.0%} {what}\n")
 
     return line
+
+
+def spread_out(
+    function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], *, workers: int, tell: Callable[[int], None]
+) -> list[Any]:
+    """``[function(*job) for job in jobs]``, in up to ``workers`` processes; ``tell(k)`` after the k-th that finishes.
+
+    New processes, not forked ones: a fork of a process in which torch has started threads can hang.
+    """
+    if workers <= 1 or len(jobs) < 2:
+        done = []
+        for job in jobs:
+            done.append(function(*job))
+            tell(len(done))
+        return done
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
+    try:
+        futures = [pool.submit(function, *job) for job in jobs]
+        for k, _ in enumerate(as_completed(futures), 1):
+            tell(k)
+        return [future.result() for future in futures]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def median(values: Sequence[float]) -> float:

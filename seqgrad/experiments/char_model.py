@@ -135,7 +135,7 @@ def _train_step(model: Speller, text: Text, optimizer: torch.optim.Optimizer) ->
     scores, _ = model(window[:-1])
     loss = nn.functional.cross_entropy(scores.flatten(0, 1), window[1:].flatten())
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+    sg.clip.grad_norm_(model, CLIP)
     optimizer.step()
     return float(loss.detach()) / math.log(2)
 

@@ -49,15 +49,18 @@ class Spec:
             return self.expected / self.tolerance <= measured <= self.expected * self.tolerance
         return measured >= self.expected if self.relation == "at_least" else measured <= self.expected
 
-    def expectation(self) -> str:
-        """The expected value with its tolerance, without words: the same in every language."""
-        if self.relation == "at_least":
-            return f"≥ {number(self.expected)}"
-        if self.relation == "at_most":
-            return f"≤ {number(self.expected)}"
-        sign = {"relative": "± {}×", "absolute": "± {}", "factor": "×÷ {}"}[self.relation]
-        spread = f" {sign.format(number(self.tolerance))}" if self.tolerance else ""
-        return f"{number(self.expected)}{spread}"
+    def expectation(self, lang: str = "en") -> str:
+        """The expected value with its tolerance, in signs and numbers."""
+        expected, tolerance = number(self.expected, lang), number(self.tolerance, lang)
+        if self.relation in ("at_least", "at_most"):
+            return f"{'≥' if self.relation == 'at_least' else '≤'} {expected}"
+        if not self.tolerance:
+            return expected
+        if self.relation == "factor":
+            return f"{expected} ×÷ {tolerance}"
+        if self.relation == "relative":
+            return f"{expected} (1 ± {tolerance})"
+        return f"{expected} ± {tolerance}"
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,22 @@ class Claim:
         }  # fmt: skip
 
 
-def number(value: float) -> str:
-    """A number as people write it: integers plain, small and large ones in scientific notation, three figures."""
-    if value == 0 or (value == int(value) and abs(value) < 1e5 if math.isfinite(value) else False):
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def number(value: float, lang: str = "en") -> str:
+    """A number as people write it, to three figures: 16, 0.582, 1.01·10⁻²³; with a decimal comma in Spanish."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value) and abs(value) < 1e5:
         return str(int(value))
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e5 else f"{value:.2e}".replace("e-0", "e-").replace("e+0", "e+")
+    if 1e-3 <= abs(value) < 1e5:
+        text = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    else:
+        digits, power = f"{value:.2e}".split("e")
+        raised = f"10{str(int(power)).translate(_RAISED)}"
+        text = raised if digits == "1.00" else f"{digits}·{raised}"
+    return text.replace(".", ",") if lang == "es" else text
 
 
 def specs() -> dict[str, Spec]:

@@ -24,15 +24,16 @@ SETUPS: dict[str, Setup] = {
     "rnn": Setup("rnn"),
     "rnn_orthogonal": Setup("rnn", "orthogonal"),
     "rnn_orthogonal_zero_bias": Setup("rnn", "orthogonal", zero_bias=True),
-    "rnn_tenth": Setup("rnn", TENTH, zero_bias=True),
+    "rnn_tenth": Setup("rnn", "orthogonal", TENTH, zero_bias=True),
     "residual": Setup("residual"),
     "gru": Setup("gru"),
     "lstm": Setup("lstm"),
-    "lstm_forget_one": Setup("lstm", keep="one"),
+    "lstm_forget_one": Setup("lstm", keep=1.0),
     "lstm_forget_99": Setup("lstm", keep=0.99),
 }
 PANELS = {
-    "rnn": ("rnn", "rnn_orthogonal", "rnn_orthogonal_zero_bias", "residual"),
+    "default": ("rnn", "gru", "lstm"),
+    "cures": ("rnn", "rnn_orthogonal", "rnn_orthogonal_zero_bias", "residual"),
     "gates": ("gru", "lstm", "lstm_forget_one", "lstm_forget_99"),
 }
 
@@ -42,7 +43,7 @@ class GradientFlow(Result):
     """``flows[setup][seed]``; for an LSTM the curves are dL/dc_t, the highway, and dL/dh_t stays in the rows."""
 
     name: ClassVar[str] = "gradient_flow"
-    kinds: ClassVar[tuple[str, ...]] = ("rnn", "gates", "bars")
+    kinds: ClassVar[tuple[str, ...]] = ("default", "cures", "gates", "bars")
 
     steps: int
     hidden: int

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
+import seqgrad as sg
 from seqgrad.experiments._measure import Setup, build
-from seqgrad.experiments._result import Progress, Result, one_of, positive, reporter, seeded
+from seqgrad.experiments._result import Progress, Result, one_of, positive, reporter, seeded, spread_out
 from seqgrad.experiments.claims import Claim, judge
 from seqgrad.experiments.tasks import SENTENCE, first_element, word_distance
 
@@ -84,12 +85,13 @@ class LongDependency(Result):
 
 def long_dependency(
     cells: Sequence[str] = PLAIN, lengths: Sequence[int] = (10, 20, 50, 100), *, seeds: int = 10, steps: int = 300,
-    cures: Sequence[str] = CURED, progress: bool | Progress = False,
+    cures: Sequence[str] = CURED, workers: int = 1, progress: bool | Progress = False,
 ) -> LongDependency:  # fmt: skip
     """Train every cell at every length, and the ``cures`` at lengths of 50 and more, anew for each seed.
 
     Protocol: H=32, batches of 32 fresh samples, Adam 1e-3, clipping at norm 1, ``steps`` training steps, tested on 1000
-    fresh samples. Chance is 0.5.
+    fresh samples. Chance is 0.5. ``workers`` processes share the work; with more than one, a script needs the customary
+    ``if __name__ == "__main__":`` around its call.
 
     Example:
         >>> import seqgrad as sg
@@ -103,24 +105,24 @@ def long_dependency(
         positive("lengths", length, at_least=2)
     if not lengths:
         raise ValueError("lengths must name at least one length, got none")
-    positive("seeds", seeds), positive("steps", steps)
+    positive("seeds", seeds), positive("steps", steps), positive("workers", workers)
     start, tell = time.perf_counter(), reporter(progress, "long_dependency")
     plan = [(cell, length) for cell in cells for length in lengths]
     plan += [(cell, length) for cell in cures for length in lengths if length >= 50]
-    total, done = sum(length for _, length in plan) * seeds, 0
-    accuracy: dict[tuple[str, int], list[float]] = {}
-    for cell, length in plan:
-        for seed in range(seeds):
-            tell(done / total, f"{cell}, T={length}, seed {seed}")
-            accuracy.setdefault((cell, length), []).append(train_once(cell, length, seed=seed, steps=steps))
-            done += length
+    jobs = [(cell, length, seed, steps) for cell, length in plan for seed in range(seeds)]
+    jobs.sort(key=lambda job: -job[1])  # long ones first, so that no worker ends with one alone
+    values = spread_out(
+        train_once, jobs, workers=workers, tell=lambda k: tell(k / len(jobs), f"{k}/{len(jobs)} networks")
+    )
+    by_job = dict(zip(jobs, values, strict=True))
+    accuracy = {(cell, length): [by_job[cell, length, seed, steps] for seed in range(seeds)] for cell, length in plan}
     result = LongDependency(tuple(sorted(set(lengths))), steps, seeds, accuracy)
     result.claims = _judge(result) if steps == 300 else []
     result.seconds = time.perf_counter() - start
     return result
 
 
-def train_once(network: str, length: int, *, seed: int, steps: int = 300) -> float:
+def train_once(network: str, length: int, seed: int, steps: int = 300) -> float:
     """One network from scratch; returns its accuracy on 1000 samples it never saw."""
     with seeded(seed):
         layer = build(NETWORKS[network], hidden=HIDDEN, steps=length)
@@ -131,7 +133,7 @@ def train_once(network: str, length: int, *, seed: int, steps: int = 300) -> flo
             x, y = first_element(length, BATCH)
             optimizer.zero_grad()
             nn.functional.cross_entropy(head(layer(x)[0][-1]), y).backward()
-            nn.utils.clip_grad_norm_(parameters, CLIP)
+            sg.clip.grad_norm_(parameters, CLIP)
             optimizer.step()
         x, y = first_element(length, 1000)
         with torch.no_grad():
