@@ -75,7 +75,7 @@ def _swap(function: str, model: _Model, classes: _Classes) -> _Model:
             module.__dict__.pop(option, None)
         module.__class__ = target
         if isinstance(module, torch.nn.RNNBase):
-            module.flatten_parameters()  # back in torch.nn, a CUDA layer wants its weights side by side again
+            module._init_flat_weights()  # torch.nn caches the weights and lays them side by side on CUDA, ours does not
     return model
 
 

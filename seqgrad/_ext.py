@@ -1,8 +1,139 @@
-"""Loads the native extension. (house helper's file replaces this)"""
-import torch  # noqa
+"""Loads the native extension once and, where that fails, says why and what to do next.
+
+The extension is no Python module: it registers its operators with torch when it is loaded, and they are then found
+under ``torch.ops.seqgrad``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from seqgrad._sources import digest
+
+_PACKAGE = Path(__file__).resolve().parent
+_FILE = "_C.abi3.so"
+_REBUILD = "pip install --no-build-isolation -e ."
 
 
-def extension():
-    from seqgrad import _C
+class BuildInfo(NamedTuple):
+    """What the loaded extension was built from. ``cuda_archs`` is empty in a build without CUDA kernels."""
 
-    return _C
+    version: str
+    torch: str
+    compiler: str
+    cuda: bool
+    cuda_archs: str
+    sources: str
+
+
+class Extension(NamedTuple):
+    """The loaded extension: its list of cells as ``(name, gates, states, saved)``, and what it was built from."""
+
+    CELLS: tuple[tuple[str, int, int, int], ...]
+    info: BuildInfo
+
+
+@functools.cache
+def extension(package: Path = _PACKAGE) -> Extension:
+    """Load ``_C.abi3.so`` from the folder ``package``, once.
+
+    Raises:
+        ImportError: the extension is missing, or this torch cannot load it; the message says why and what to do.
+
+    Warns:
+        UserWarning: the sources beside it have changed since it was built.
+
+    Example:
+        >>> from seqgrad import _ext
+        >>> [name for name, *_ in _ext.extension().CELLS][-1]
+        'lstm'
+    """
+    path = package / _FILE
+    if not path.is_file():
+        raise ImportError(_why_missing(package))
+    try:
+        torch.ops.load_library(str(path))
+    except (OSError, RuntimeError) as error:
+        raise ImportError(_why_unloadable(path, str(error))) from error
+    facts = json.loads(torch.ops.seqgrad.build_info())
+    cells = tuple((str(name), int(gates), int(states), int(saved)) for name, gates, states, saved in facts.pop("cells"))
+    info = BuildInfo(**facts)
+    if _is_source_tree(package) and digest(package.parent / "csrc") != info.sources:
+        warnings.warn(
+            f"seqgrad: {path.name} was built from other sources than those in {package.parent / 'csrc'}: results are "
+            f"those of the old kernels. Rebuild: {_REBUILD}",
+            stacklevel=2,
+        )
+    return Extension(cells, info)
+
+
+def build_info() -> BuildInfo:
+    """Version, torch, compiler and CUDA architectures of the loaded extension.
+
+    Example:
+        >>> from seqgrad import _ext
+        >>> isinstance(_ext.build_info().cuda, bool)
+        True
+    """
+    return extension().info
+
+
+def has_cuda() -> bool:
+    """Whether the extension holds CUDA kernels. It says nothing about this machine: see ``torch.cuda.is_available``.
+
+    Example:
+        >>> from seqgrad import _ext
+        >>> _ext.has_cuda() == (_ext.build_info().cuda_archs != "")
+        True
+    """
+    return extension().info.cuda
+
+
+def _is_source_tree(package: Path) -> bool:
+    return (package.parent / "setup.py").is_file() and (package.parent / "csrc").is_dir()
+
+
+def _installed_elsewhere(package: Path) -> Path | None:
+    """The folder of another seqgrad that pip installed and that has its extension, if any."""
+    for distribution in importlib.metadata.distributions(name="seqgrad"):
+        folder = Path(str(distribution.locate_file("seqgrad"))).resolve()
+        if folder != package and (folder / _FILE).is_file():
+            return folder
+    return None
+
+
+def _why_missing(package: Path) -> str:
+    if (other := _installed_elsewhere(package)) is not None:
+        return (
+            f"seqgrad was imported from the source tree {package}, which holds no {_FILE} and hides the installed "
+            f"package in {other.parent}. Run from another folder, or build this tree: {_REBUILD}"
+        )
+    if _is_source_tree(package):
+        return f"seqgrad's native extension is not built: {package} holds no {_FILE}. Build it: {_REBUILD}"
+    return (
+        f"seqgrad is installed without its native extension: {package} holds no {_FILE}. Install it again from its "
+        "sources: pip install --force-reinstall --no-deps --no-build-isolation ."
+    )
+
+
+def _why_unloadable(path: Path, error: str) -> str:
+    about = f"torch {torch.__version__} cannot load {path}"
+    if symbol := re.search(r"undefined symbol: (\w+)", error):
+        return (
+            f"{about}: it needs the symbol {symbol[1]}, which this torch lacks, so the extension was built for a newer "
+            f"one. Upgrade torch, or rebuild with this one: {_REBUILD}"
+        )
+    if "single TORCH_LIBRARY" in error or "multiple times" in error:
+        return (
+            f"{about}: another copy of seqgrad is already loaded in this process. Keep one of them on sys.path. "
+            f"({error.splitlines()[0]})"
+        )
+    return f"{about}: {error.strip()}\nIf it was built for another system or is incomplete, rebuild it: {_REBUILD}"

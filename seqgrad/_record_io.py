@@ -156,11 +156,17 @@ def save(record: GradientRecord, log: Log, path: str | os.PathLike[str] | Binary
 
 def load(path: str | os.PathLike[str] | BinaryIO) -> Log:
     """See GradientRecord.load."""
+    if isinstance(path, (str, os.PathLike)):
+        with open(path, "rb") as file:  # NumPy leaks its own handle when the file is damaged
+            return _load(file, str(path))
+    return _load(path, "the file")
+
+
+def _load(file: BinaryIO, name: str) -> Log:
     numpy = _numpy()
-    name = str(path) if isinstance(path, (str, os.PathLike)) else "the file"
     foreign = f"{name} is not a gradient record; load reads what GradientRecord.save wrote"
     try:
-        archive = numpy.load(path, allow_pickle=False)
+        archive = numpy.load(file, allow_pickle=False)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(foreign) from error
     if not isinstance(archive, numpy.lib.npyio.NpzFile):

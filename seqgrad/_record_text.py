@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from seqgrad.record import GradientRecord
 
 _EPS = 1e-3  # the horizon that tables show
+_FRESH = 1.2  # decay above this many times the carried share: fresh gradient keeps the norm up
 _HEAD = (
     *("series", "cell", "direction", "T", "N", "at t=0", "at t=T-1"),
     *("ratio", "decay", "carry", "half-life", "horizon", "passes"),
@@ -49,6 +50,10 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
+def _direction(series: Series) -> str:
+    return "reverse" if series.reverse else "forward"
+
+
 def _row(record: GradientRecord, key: str) -> list[str]:
     series: Series = record.all(key)[-1]
     norm = series.norm().cpu()
@@ -56,7 +61,7 @@ def _row(record: GradientRecord, key: str) -> list[str]:
     return [
         key,
         series.cell,
-        "reverse" if series.reverse else "forward",
+        _direction(series),
         str(series.steps),
         str(series.batch),
         *ends,
@@ -77,10 +82,18 @@ def _notes(record: GradientRecord) -> list[str]:
         series = record.all(key)[-1]
         where = f" (backward {hit.backward}, call {hit.call})" if len(record.all(key)) > 1 else ""
         notes.append(
-            f"{key}, {'reverse' if series.reverse else 'forward'}: {hit.quantity} is {hit.value} at t={hit.t}, sample "
+            f"{key}, {_direction(series)}: {hit.quantity} is {hit.value} at t={hit.t}, sample "
             f"{hit.n}{where}, the first in backprop order; expected finite. Look at what enters the layer there, or "
             f"clip inside the backward with state_clip=seqgrad.clip.Norm(1.0)."
         )
+    for key, series in record.items():
+        # An LSTM also carries gradient in its cell state, so what its hidden state carries proves nothing.
+        decay, carry = series.decay(), series.transmission()
+        if series.cell != "lstm" and carry < 1 and decay > _FRESH * carry:
+            notes.append(
+                f"{key}, {_direction(series)}: the norm changes by {number(decay)} per step, but only {number(carry)} "
+                f"of it is carried over; the rest enters from outside at every step. Judge by carry."
+            )
     if any(series.reverse for series in record.values()):
         notes.append("The reverse direction is stored in input-time order; its backprop runs from t=0 upwards.")
     return notes
@@ -117,10 +130,9 @@ def short(record: GradientRecord, log: Log) -> str:
         return f"<GradientRecord, empty: {explain_absence(log, '')}>"
     lines = []
     for key, series in record.items():
-        direction = "reverse" if series.reverse else "forward"
         passes = len(record.all(key))
         more = f", {passes} passes" if passes > 1 else ""
-        lines.append(f"\n  {key}: {series.cell}, {direction}, T={series.steps}, N={series.batch}{more}")
+        lines.append(f"\n  {key}: {series.cell}, {_direction(series)}, T={series.steps}, N={series.batch}{more}")
     return f"<GradientRecord: {len(record)} series, {_count(record.backwards, 'backward')}{''.join(lines)}>"
 
 

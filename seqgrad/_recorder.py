@@ -132,7 +132,8 @@ def make_tap(
 
     Returns:
         ``[Q, T, N]`` zeros that require grad, rows as in ``_ops.quantities``; hand it to ``_ops.layer(tap=...)``.
-        None outside ``record`` blocks, for modules outside the recorded model, and under ``no_grad``.
+        None outside ``record`` blocks, for modules outside the recorded model, under ``no_grad``, and inside the
+        transforms of torch.func.
     """
     if not _recording:
         return None
@@ -153,6 +154,8 @@ def _make_tap(
     found = [(r, name) for r in _active.get() if (name := r.name_of(module)) is not None]
     if not found:
         return None
+    if torch._C._functorch.peek_interpreter_stack() is not None:
+        return None  # torch.func differentiates by itself: no backward would reach a leaf made in here
     if not torch.is_grad_enabled():
         for recorder, layer in found:
             recorder.untracked(layer)
@@ -179,9 +182,9 @@ def _hook(tap: Tensor, file: Callable[[Tensor], None]) -> None:
             data, leaf.grad = leaf.grad.detach(), None  # the next backward must append, not add up
             file(data)
 
-    tap.register_post_accumulate_grad_hook(take)
+    tap.register_post_accumulate_grad_hook(take)  # type: ignore[no-untyped-call]
 
 
 # Dynamo can't trace hooks on fresh leaves: leave the graph here. torch.compiler.disable would do, but it imports
 # torch._dynamo (seconds) at once; this form waits until a compiled layer is recorded.
-_make_tap_eagerly: Callable[..., Tensor | None] = torch._disable_dynamo(_make_tap)
+_make_tap_eagerly: Callable[..., Tensor | None] = torch._disable_dynamo(_make_tap)  # type: ignore[attr-defined]

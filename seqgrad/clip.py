@@ -114,7 +114,9 @@ def grad_value_(params: Parameters, value: float) -> None:
         TypeError, ValueError: ``value`` is no positive number, or ``params`` holds something else than tensors.
     """
     _check_limit("value", value)
-    torch.nn.utils.clip_grad_value_([p for _, p in _named(params)], value)
+    with_grad = [p for _, p in _named(params) if p.grad is not None]
+    if with_grad:  # torch fails on an empty list
+        torch.nn.utils.clip_grad_value_(with_grad, value)
 
 
 def _named(params: Parameters) -> list[tuple[str, Tensor]]:

@@ -33,6 +33,7 @@ _TEXT = {
         "grad_carry": r"$\|\partial L/\partial h_t\|$ carried from the future",
         "grad_c": r"$\|\partial L/\partial c_t\|$ over the batch",
         "mixed": "gradient norm over the batch",
+        "relative": "relative to the start of backprop",
         "zero": "exactly 0",
         "bad": "NaN or Inf",
         "reverse": "reverse, backprop runs to the right",
@@ -45,6 +46,7 @@ _TEXT = {
         "grad_carry": r"$\|\partial L/\partial h_t\|$ que llega del futuro",
         "grad_c": r"$\|\partial L/\partial c_t\|$ en el lote",
         "mixed": "norma del gradiente en el lote",
+        "relative": "respecto al inicio de la retropropagación",
         "zero": "exactamente 0",
         "bad": "NaN o Inf",
         "reverse": "inversa, la retropropagación va hacia la derecha",
@@ -179,12 +181,18 @@ class GradientFlowDisplay:
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []  # type: ignore[assignment]
         text = _TEXT[self.lang]
         ax.set_yscale("log")
+        limits = ax.get_ylim() if ax.has_data() else None
+        ax.set_autoscaley_on(False)  # its margins overflow where norms span hundreds of decades
         marks = [self._draw(ax, i, curve, x, relative, line_options) for i, curve in enumerate(self.curves)]
         zeros, bad = any(m[0] for m in marks), any(m[1] for m in marks)
-        _open_limits(ax, self.lines_, zeros, bad)
+        _open_limits(ax, limits, self.lines_, zeros, bad)
         ax.set_xlabel(text["t"] if x == "t" else text["lag"])
         quantities = {curve.quantity for curve in self.curves}
-        ax.set_ylabel(text[quantities.pop()] if len(quantities) == 1 else text["mixed"])
+        label = text[quantities.pop()] if len(quantities) == 1 else text["mixed"]
+        ax.set_ylabel(f"{label}\n{text['relative']}" if relative else label)
+        _whole_ticks(ax)
+        if all(len(curve.values) == 1 for curve in self.curves):
+            ax.set_xlim(-0.5, 0.5)
         ax.grid(True, which="major", alpha=0.25, linewidth=0.6)
         if x == "t":
             _lag_axis(ax, self.curves, text["lag"])
@@ -214,7 +222,13 @@ class GradientFlowDisplay:
         rim = ax.get_xaxis_transform()  # x in data, y in fractions of the axes: a log axis has no place for 0
         zeros = [p for p, v in zip(positions, values, strict=True) if v == 0]
         bad = [p for p, v in zip(positions, values, strict=True) if not math.isfinite(v)]
-        common = {"color": line.get_color(), "linestyle": "none", "transform": rim, "clip_on": False, "zorder": 4}
+        common: dict[str, Any] = {
+            "color": line.get_color(),
+            "linestyle": "none",
+            "transform": rim,
+            "clip_on": False,
+            "zorder": 4,
+        }
         if zeros:
             ax.plot(zeros, [0.025] * len(zeros), marker="o", markersize=4, markerfacecolor="none", **common)
         if bad:
@@ -268,20 +282,32 @@ def _first_nonzero(curve: Curve) -> float:
     return 1.0
 
 
-def _open_limits(ax: Axes, lines: Sequence[Line2D], zeros: bool, bad: bool) -> None:
-    """Room below for the zeros and above for NaN and Inf, so that markers stand clear of the curves."""
+def _open_limits(ax: Axes, limits: tuple[float, float] | None, lines: Sequence[Line2D], zeros: bool, bad: bool) -> None:
+    """Room below for the zeros and above for NaN and Inf, so that markers stand clear of the curves.
+
+    ``limits`` are those of what was on the axes before; they are widened, never narrowed.
+    """
     drawn: list[Any] = [line.get_ydata() for line in lines]
     values = [float(v) for data in drawn for v in data if v > 0 and math.isfinite(v)]
     if not values:
-        ax.set_ylim(0.1, 10.0)
+        ax.set_ylim(limits or (0.1, 10.0))
         return
     low, high = math.log10(min(values)), math.log10(max(values))
-    span = max(high - low, 1.0)
-    bottom, top = low - span * (0.12 if zeros else 0.05), high + span * (0.12 if bad else 0.05)
-    if ax.get_lines()[: len(lines)] == list(lines):  # first drawing on these axes; else only widen
-        ax.set_ylim(10 ** max(bottom, -307), 10 ** min(top, 307))
-    else:
-        ax.set_ylim(min(ax.get_ylim()[0], 10 ** max(bottom, -307)), max(ax.get_ylim()[1], 10 ** min(top, 307)))
+    spare = max(1.0 - (high - low), 0.0) / 2  # at least a decade: a level curve should look level
+    low, high = low - spare, high + spare
+    span = high - low
+    bottom = 10.0 ** max(low - span * (0.12 if zeros else 0.05), -307.0)
+    top = 10.0 ** min(high + span * (0.12 if bad else 0.05), 307.0)
+    if limits is not None:
+        bottom, top = min(bottom, limits[0]), max(top, limits[1])
+    ax.set_ylim(bottom, top)
+
+
+def _whole_ticks(ax: Any) -> None:
+    """Ticks at whole numbers: there is no half a timestep."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
 
 
 def _lag_axis(ax: Axes, curves: Sequence[Curve], label: str) -> None:
@@ -293,4 +319,6 @@ def _lag_axis(ax: Axes, curves: Sequence[Curve], label: str) -> None:
     def flip(position: Any) -> Any:
         return position if curves[0].reverse else last - position
 
-    ax.secondary_xaxis("top", functions=(flip, flip)).set_xlabel(label)
+    top = ax.secondary_xaxis("top", functions=(flip, flip))
+    _whole_ticks(top)
+    top.set_xlabel(label)

@@ -36,6 +36,7 @@ __all__ = [
 ]  # fmt: skip
 
 Lengths = Tensor | Sequence[int]
+_NO_PROJECTION = "proj_size argument is only supported for LSTM, not RNN or GRU"
 
 for _cell in (RNNCell, ResidualRNNCell, GRUCell, LSTMCell):
     _cell.__module__ = __name__  # a pickle then names the public home, not a private file
@@ -56,11 +57,19 @@ class _Layer(RNNBase):
     def __init__(self, mode: str, *args: Any, state_clip: Norm | Value | None, truncate: int | None, **kwargs: Any):
         check_state_clip(state_clip)
         check_truncate(truncate)
-        if mode != "LSTM" and ("proj_size" in kwargs or (len(args) > 7 and isinstance(args[7], int) and args[7] > 0)):
-            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        if mode != "LSTM" and "proj_size" in kwargs:
+            raise ValueError(_NO_PROJECTION)
         super().__init__(mode, *args, **kwargs)
+        if mode != "LSTM" and self.proj_size:  # by position; torch.nn builds such a layer and cannot run it
+            raise ValueError(_NO_PROJECTION)
         self.state_clip = state_clip
         self.truncate = truncate
+
+    def _init_flat_weights(self) -> None:
+        # torch.nn caches the weights for its kernels. Ours are found by name at every call, which sees parametrized
+        # and replaced ones; a cache would hold computed, non-leaf tensors and break deepcopy.
+        self._flat_weights: list[Any] = [None] * len(self._flat_weights_names)
+        self._flat_weight_refs = [None] * len(self._flat_weights_names)
 
     def flatten_parameters(self) -> None:
         """Does nothing: the parameters need no particular place in memory. Kept because torch.nn has it."""
@@ -69,7 +78,7 @@ class _Layer(RNNBase):
         return super().extra_repr() + describe_options(self)
 
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
-        # torch.nn's checks and words, on the weight found by name: its cached list misses parametrized weights.
+        # torch.nn's checks and words, on the weight found by name.
         dtype = getattr(self, self._flat_weights_names[0]).dtype
         if input.dtype != dtype and not torch._C._is_any_autocast_enabled():
             raise ValueError(
@@ -202,7 +211,7 @@ class _ElmanLayer(_Layer):
 
     def __init__(self, *args: Any, state_clip: Norm | Value | None, truncate: int | None, **kwargs: Any) -> None:
         if "proj_size" in kwargs:
-            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+            raise ValueError(_NO_PROJECTION)
         if len(args) > 3:
             nonlinearity, args = args[3], args[:3] + args[4:]
         else:

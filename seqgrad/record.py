@@ -32,8 +32,8 @@ def record(model: nn.Module) -> RecordBlock:
     layer leaves the graph for a moment, which ``fullgraph=True`` refuses: record the uncompiled model there.
 
     ``loss.backward()`` is what gets recorded. ``torch.autograd.grad(loss, inputs)`` and ``backward(inputs=...)`` ask
-    for chosen gradients only and leave the record empty. A layer without any parameter or input that needs a gradient
-    is recorded all the same: inside the block its output requires grad.
+    for chosen gradients only and leave the record empty, and so do the transforms of ``torch.func``. A layer without
+    any parameter or input that needs a gradient is recorded all the same: inside the block its output requires grad.
 
     Args:
         model: any module; its torch.nn layers stay invisible until ``seqgrad.convert_(model)`` has swapped them.
