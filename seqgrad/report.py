@@ -37,10 +37,11 @@ class Section:
 SECTIONS: tuple[Section, ...] = (
     Section(
         "gradient", (), ("flow.product", "flow.every_step"),
+        "import torch, seqgrad as sg\n\n"
         "rnn = sg.RNN(10, 32)\n"
         "with sg.record(rnn) as rec:\n"
         "    rnn(torch.randn(100, 8, 10))[0][-1].sum().backward()\n"
-        'rec["l0"].grad_h          # [T, N]: ‖dL/dh_t‖ of every sample at every step',
+        'rec["l0"].grad_h   # [T, N]: the norm of dL/dh_t, sample by sample',
     ),
     Section(
         "vanishing", (("decay", "toy"), ("gradient_flow", "default")),
@@ -63,9 +64,10 @@ SECTIONS: tuple[Section, ...] = (
         ("explosion.clip_rule", "explosion.clip_norm_direction", "explosion.clip_value_direction",
          "explosion.clipped_finishes", "explosion.clipped_learns", "flow.orthogonal", "flow.orthogonal_keeps",
          "flow.bias_cost", "flow.residual"),
-        "model = sg.ResidualRNN(10, 32, residual_scale=0.1)   # or sg.init.orthogonal_(sg.RNN(10, 32))\n"
+        "model = sg.init.orthogonal_(sg.RNN(10, 32))\n"
+        "model = sg.ResidualRNN(10, 32, residual_scale=0.1)   # or this\n"
         "model(torch.randn(50, 8, 10))[0][-1].sum().backward()\n"
-        "sg.clip.grad_norm_(model, 1.0)                       # between backward() and optimizer.step()",
+        "sg.clip.grad_norm_(model, 1.0)   # after backward, before the step",
     ),
     Section(
         "dependency", (("long_dependency", "accuracy"), ("long_dependency", "cures")),
@@ -79,10 +81,11 @@ SECTIONS: tuple[Section, ...] = (
         "gates", (("gradient_flow", "gates"),),
         ("flow.forget_law", "flow.lstm_default", "flow.gru_default", "flow.forget_one", "flow.forget_99",
          "dependency.lstm_default", "dependency.gru_default", "dependency.lstm_chrono", "dependency.gru_chrono"),
-        "lstm = sg.init.chrono_(sg.LSTM(10, 32), T=100)   # or sg.init.forget_bias_(lstm, 1.0)\n"
+        "lstm = sg.init.forget_bias_(sg.LSTM(10, 32), 1.0)\n"
+        "lstm = sg.init.chrono_(sg.LSTM(10, 32), T=100)   # or this\n"
         "with sg.record(lstm) as rec:\n"
         "    lstm(torch.randn(100, 8, 10))[0][-1].sum().backward()\n"
-        'rec["l0"].grad_c          # the highway: ‖dL/dc_t‖',
+        'rec["l0"].grad_c   # the highway: the norm of dL/dc_t',
     ),
     Section("text", (("char_model", "learning"), ("char_model", "horizon")), ("char.beats_bigrams", "char.horizon_moves")),
 )  # fmt: skip
@@ -98,7 +101,7 @@ font:1.05rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-seri
 h1{font-size:1.9rem;line-height:1.2;margin:.5rem 0 1rem}h2{font-size:1.35rem;line-height:1.3;margin:3rem 0 .5rem}
 a{color:var(--link)}.lead{font-size:1.15rem}.soft,figcaption{color:var(--soft);font-size:.92rem}
 figure{margin:1.5rem 0}figure img{width:100%;height:auto;display:block;border:1px solid var(--line);border-radius:.4rem}
-figcaption{margin-top:.4rem;line-height:1.45}
+sub,sup{line-height:0}figcaption{margin-top:.4rem;line-height:1.45}
 pre{background:var(--box);border:1px solid var(--line);border-radius:.4rem;padding:.8rem;overflow-x:auto;
 font-size:.85rem;line-height:1.45}code{font-family:ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 .tally{display:flex;flex-wrap:wrap;gap:.6rem;padding:0;list-style:none}.tally li{border:1px solid var(--line);
@@ -162,8 +165,15 @@ def claims_of(results: Mapping[str, Result]) -> dict[str, Claim]:
 
 
 def _paragraphs(text: str) -> str:
-    lines = (html.escape(line, quote=False) for line in text.split("\n"))
-    return "".join(f"<p>{re.sub(r'`([^`]+)`', r'<code>\\1</code>', line)}</p>\n" for line in lines)
+    return "".join(f"<p>{_prose(line)}</p>\n" for line in text.split("\n"))
+
+
+def _prose(text: str) -> str:
+    """Escaped text with `code`, and the few formulas it holds set as such: W_hh, h_(k−1), 2^50."""
+    text = html.escape(text, quote=False)
+    text = re.sub(r"\b(d?)([WLhcfgi])_(?:\(([^)]+)\)|(hh|[Tkt1])\b)", r"\1<i>\2</i><sub>\3\4</sub>", text)
+    text = re.sub(r"\b([\d.,]*\d|f)\^(-?\d+|k)", r"\1<sup>\2</sup>", text)
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 
 
 def _head(results: Mapping[str, Result], lang: str, quick: bool) -> str:
@@ -210,7 +220,7 @@ def _figure(result: Result, kind: str, out: Path, lang: str) -> str:
     return (
         f'<figure>\n<picture><source media="(prefers-color-scheme: dark)" srcset="{sources[1]}">'
         f'<img src="{sources[0]}" width="{width}" height="{height}" alt="{html.escape(result.alt(kind, lang))}"></picture>\n'
-        f"<figcaption>{html.escape(caption)}</figcaption>\n</figure>\n"
+        f"<figcaption>{_prose(caption)}</figcaption>\n</figure>\n"
     )
 
 
@@ -224,11 +234,11 @@ def _png(result: Result, kind: str, lang: str, dark: bool) -> bytes:
 def _claim(claim: Claim, lang: str) -> str:
     spec, word = claim.spec, claim.verdict.split()[0]
     where = say("report.line", lang, line=spec.line) if spec.line else say("report.beyond", lang)
-    text = html.escape(claim.text(lang))
+    text = _prose(claim.text(lang))
     correction = claim.correction(lang)
     if correction:
         text = f"<em>{say('report.lesson_says', lang)}</em> {text}</p><p><em>{say('report.we_find', lang)}</em> "
-        text += html.escape(correction)
+        text += _prose(correction)
     return (
         f'<li class="{word}"><span class="verdict">{MARKS[claim.verdict]} {say(f"verdict.{claim.verdict}", lang)}</span>'
         f' <span class="soft">· {where}</span><p>{text}</p>'

@@ -38,7 +38,7 @@ TABLE: tuple[Spec, ...] = (
     ),
     _row(
         "decay.hundred_factors", 38, 1, 7.888609052210118e-31, "relative", 1e-12,
-        "0.5 to the power of 100 is about 1e-30.", "0,5 elevado a 100 es aproximadamente 1e-30.",
+        "0.5 to the power of 100 is about 10^-30.", "0,5 elevado a 100 es aproximadamente 10^-30.",
     ),
     _row(
         "decay.real_factor", 28, 1, 0.577, "relative", 0.1,
@@ -75,8 +75,8 @@ TABLE: tuple[Spec, ...] = (
     ),
     _row(
         "decay.simulation", 58, 1, 0.5**50, "relative", 1e-12,
-        "simulate_vanishing(50) gives 51 values and ends near 1e-15.",
-        "simulate_vanishing(50) da 51 valores y termina cerca de 1e-15.",
+        "simulate_vanishing(50) gives 51 values and ends near 10^-15.",
+        "simulate_vanishing(50) da 51 valores y termina cerca de 10^-15.",
     ),
     _row(
         "explosion.four_factors", 80, 2, 16, "absolute", 0,
@@ -84,7 +84,7 @@ TABLE: tuple[Spec, ...] = (
     ),
     _row(
         "explosion.fifty_factors", 84, 2, 1.125899906842624e15, "relative", 1e-12,
-        "2 to the power of 50 is about 1e15.", "2 elevado a 50 es aproximadamente 1e15.",
+        "2 to the power of 50 is about 10^15.", "2 elevado a 50 es aproximadamente 10^15.",
     ),
     _row(
         "explosion.linear", 78, 2, 1.125899906842624e15, "relative", 1e-6,

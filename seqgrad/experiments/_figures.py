@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqgrad.display import PALETTE
-from seqgrad.experiments._result import Drawing, Result
+from seqgrad.experiments._result import Drawing, Result, median
+from seqgrad.experiments.claims import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +101,7 @@ def bars(figure: Figure, curve: Sequence[float], say: Say) -> Axes:
     heights = [curve[t - 1] for t in marks]
     ax.bar([str(t) for t in marks], heights, color=BLUE, width=0.65)
     for x, height in enumerate(heights):
-        ax.annotate(f"{height:.2g}", (x, height), ha="center", va="bottom", fontsize=10)
+        ax.annotate(number(round(height, 12)), (x, height), ha="center", va="bottom", fontsize=10)
     log_axis(ax, say("axis.relative"))
     ax.set_ylim(min(heights) / 5, max(heights) * 4)
     ax.set_xlabel(say("axis.t"))
@@ -121,13 +122,13 @@ def growth(
     if finding:
         ax.plot([finding.t - 1], [finding.value], marker="o", markersize=9, markerfacecolor="none", color=RED)
         ax.annotate(
-            f"t = {finding.t}", (finding.t - 1, finding.value), xytext=(-12, 14), textcoords="offset points",
-            ha="right", color=RED,
+            f"t = {finding.t}", (finding.t - 1, finding.value), xytext=(8, 8), textcoords="offset points",
+            ha="left", color=RED,
         )  # fmt: skip
     log_axis(ax, say("axis.relative"))
     _from_one(ax, len(linear))
     ax.set_xlabel(say("axis.t"))
-    ax.legend(loc="lower left")
+    ax.legend(loc="upper right")
     return ax
 
 
@@ -139,15 +140,26 @@ def losses(figure: Figure, runs: Mapping[bool, Sequence[Sequence[float]]], say: 
         for k, curve in enumerate(runs[clipped]):
             good = [loss for loss in curve if math.isfinite(loss)]
             steps = range(1, len(good) + 1)
-            ax.plot(steps, good, color=color, linewidth=1.3, alpha=0.85, label=label if k == 0 else None)
-            if len(good) < len(curve):
-                ax.plot([len(good)], good[-1:], marker="X", markersize=11, color=color, linestyle="none")
-                text = say("explosion.training.nan") if k == 0 else ""
+            broken = len(good) < len(curve)
+            ax.plot(steps, good, color=color, linewidth=0.6, alpha=0.35)
+            ax.plot(
+                steps, _smooth(good), color=color, linewidth=2, marker="X" if broken else None, markersize=10,
+                markevery=[len(good) - 1], label=label if k == 0 else None,
+            )  # fmt: skip
+            if broken and k == 0:
+                text = f"{say('explosion.training.nan')} {len(good) + 1}"
                 ax.annotate(text, (len(good), good[-1]), xytext=(12, 6), textcoords="offset points", color=color)
     log_axis(ax, say("axis.loss"))
+    smooth = [value for curves in runs.values() for curve in curves for value in _smooth(curve) if math.isfinite(value)]
+    ax.set_ylim(min(smooth) / 3, max(smooth) * 8)  # single batches may happen to cost almost nothing
     ax.set_xlabel(say("axis.step"))
     ax.legend(loc="upper right")
     return ax
+
+
+def _smooth(curve: Sequence[float], reach: int = 7) -> list[float]:
+    """Running median over ``2 * reach + 1`` steps, fewer at the ends."""
+    return [median(curve[max(0, k - reach) : k + reach + 1]) for k in range(len(curve))]
 
 
 def dots(figure: Figure, accuracy: Mapping[tuple[str, int], Sequence[float]], say: Say) -> Axes:

@@ -34,7 +34,7 @@ TEXTS: dict[str, str] = {
     "explosion.growth.limit": "umbral del detector, 100",
     "explosion.training.free": "sin recorte",
     "explosion.training.clipped": "recortado a norma 1",
-    "explosion.training.nan": "NaN desde aquí",
+    "explosion.training.nan": "NaN desde el paso",
     "dependency.chance": "azar",
     "char.train": "ventanas de entrenamiento",
     "char.held_out": "texto no visto",
@@ -146,7 +146,7 @@ TEXTS: dict[str, str] = {
         "de la cadena: se multiplica por una matriz, el jacobiano ∂h_k/∂h_(k−1), por cada paso hacia atrás. En una RNN tanh esa "
         "matriz es diag(1−h_k²)·W_hh. Noventa y nueve pasos son noventa y nueve factores, y lo que hagan de media lo hacen "
         "elevado a noventa y nueve.\n"
-        "PyTorch no muestra estos gradientes: retain_grad() sobre la salida de una capa da solo la parte directa, exactamente "
+        "PyTorch no muestra estos gradientes: `retain_grad()` sobre la salida de una capa da solo la parte directa, exactamente "
         "cero antes del último paso. Los núcleos de seqgrad entregan el total en cada paso."
     ),
     "section.vanishing.title": "2. El gradiente se desvanece",
@@ -171,8 +171,9 @@ TEXTS: dict[str, str] = {
     "section.cures.text": (
         "El recorte reduce un gradiente demasiado largo a una longitud fija. Abajo, una red relu con ganancia recurrente 1,2. Sin "
         "recorte, un solo paso lanza los pesos tan lejos que la siguiente pasada hacia delante se desborda: «{nan_finding}»\n"
-        "Con recorte, la misma red sigue entrenando. En una red tanh nada se desborda, pero el primer salto a la saturación "
-        "cuesta lo mismo: acierto {tanh_free:n} sin recorte, {tanh_clipped:n} con él.\n"
+        "Con recorte, la misma red sigue entrenando: su pérdida baja de {relu_start:n} a {relu_end:n} y acierta el "
+        "{relu_accuracy:.0%} de las muestras nuevas. En una red tanh nada se desborda, pero el primer salto a la saturación "
+        "cuesta lo mismo: {tanh_free:.0%} sin recorte, {tanh_clipped:.0%} con él.\n"
         "Recortar por norma conserva la dirección, por valor la tuerce, y ninguno de los dos devuelve un gradiente desvanecido o "
         "convertido en NaN. Contra el desvanecimiento, mire el comienzo: una W_hh ortogonal, sesgos a cero, un camino residual."
     ),

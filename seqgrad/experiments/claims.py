@@ -59,7 +59,7 @@ class Spec:
         if self.relation == "factor":
             return f"{expected} ×÷ {tolerance}"
         if self.relation == "relative":
-            return f"{expected} (1 ± {tolerance})"
+            return f"{expected} ± {number(100 * self.tolerance, lang)} %"
         return f"{expected} ± {tolerance}"
 
 

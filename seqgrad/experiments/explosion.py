@@ -93,6 +93,7 @@ class Explosion(Result):
             "nan_finding": seen[0].message if seen else "-", "nan_t": seen[0].t if seen else 0,
             "relu_start": median([run.losses[0] for run in self.runs("relu", True)] or [math.nan]),
             "relu_end": median([_tail(run) for run in self.runs("relu", True)] or [math.nan]),
+            "relu_accuracy": median([run.accuracy for run in self.runs("relu", True)] or [math.nan]),
             "tanh_clipped": median([run.accuracy for run in self.runs("tanh", True)] or [math.nan]),
             "tanh_free": median([run.accuracy for run in self.runs("tanh", False)] or [math.nan]),
         }  # fmt: skip

@@ -36,4 +36,5 @@ def say(key: str, lang: str = "en", **facts: Any) -> str:
         raise ValueError(f"lang must be one of {', '.join(LANGUAGES)}; got {lang!r}")
     if key not in CATALOGUE[lang]:
         raise KeyError(f"the {lang} catalogue has no text {key!r}")
-    return _Numbers(lang).vformat(CATALOGUE[lang][key], (), facts)
+    text = CATALOGUE[lang][key]
+    return _Numbers(lang).vformat(text, (), facts) if facts else text  # labels hold mathtext braces and no fields
