@@ -1,6 +1,7 @@
 // torch meets the engines here and nowhere else: schemas, checks, allocation, dispatch.
 #include "core/aten.h"
 #include "cpu/engine.h"
+#include "cuda/device.h"
 
 namespace seqgrad {
 namespace {
@@ -140,6 +141,20 @@ Gradients backward_cpu(OptionalTensor grad_out, OptionalTensor grad_hn, Optional
   return {dx, dw_ih, dw_hh, db_ih, db_hh, dw_hr, dh0, dc0, measured};
 }
 
+// The fields of cuda::DeviceLimits, per device. Empty in a build without CUDA and on a machine without a driver.
+std::vector<int64_t> cuda_devices() {
+  std::vector<int64_t> facts;
+#if SEQGRAD_WITH_CUDA
+  for (int i = 0; i < cuda::device_count(); ++i) {
+    cuda::DeviceLimits d;
+    if (const char* error = cuda::query_device(i, &d)) fail("CUDA device " + std::to_string(i) + ": " + error);
+    facts.insert(facts.end(), {d.major, d.minor, d.multiprocessors, d.shared_per_block, d.shared_per_multiprocessor,
+                               d.registers_per_multiprocessor, d.l2_bytes, d.cooperative_launch});
+  }
+#endif
+  return facts;
+}
+
 }  // namespace
 
 // One forward op and one backward op for all cells and devices: what differs between cells is data (cells/cells.h).
@@ -153,11 +168,14 @@ STABLE_TORCH_LIBRARY(seqgrad, m) {
       "Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor h0, Tensor? c0, Tensor? lengths, str cell, bool reverse, "
       "float scale, str clip, float clip_limit, int truncate, bool need_input, bool need_weights, bool norms) "
       "-> (Tensor dx, Tensor dw_ih, Tensor dw_hh, Tensor db_ih, Tensor db_hh, Tensor dw_hr, Tensor dh0, Tensor dc0, Tensor norms)");
+  m.def("cuda_devices() -> int[]");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CPU, m) {
   m.impl("forward", TORCH_BOX(&forward_cpu));
   m.impl("backward", TORCH_BOX(&backward_cpu));
 }
+
+STABLE_TORCH_LIBRARY_IMPL(seqgrad, CompositeExplicitAutograd, m) { m.impl("cuda_devices", TORCH_BOX(&cuda_devices)); }
 
 }  // namespace seqgrad

@@ -1,4 +1,14 @@
-"""Recurrent layers whose backward hands out the norm of the gradient at every timestep."""
+"""Recurrent layers for PyTorch whose backward hands out the norm of the gradient at every timestep.
+
+Swap the class, keep the rest: ``seqgrad.LSTM`` takes what ``torch.nn.LSTM`` takes. Then look inside one backward:
+
+    >>> import torch, seqgrad as sg
+    >>> model = sg.RNN(3, 16)
+    >>> with sg.record(model) as rec:
+    ...     model(torch.randn(50, 4, 3))[0][-1].sum().backward()
+    >>> rec[""].l0.grad_h.shape
+    torch.Size([50, 4])
+"""
 
 from __future__ import annotations
 
@@ -6,13 +16,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from seqgrad import clip, init
-from seqgrad.nn import GRU, LSTM, RNN, ResidualRNN
-from seqgrad.record import GradientRecord, record
+from seqgrad._ext import build_info, has_cuda
+from seqgrad.display import GradientFlowDisplay
+from seqgrad.nn import (
+    GRU,
+    LSTM,
+    RNN,
+    GRUCell,
+    LSTMCell,
+    ResidualRNN,
+    ResidualRNNCell,
+    RNNCell,
+    convert_,
+    revert_,
+)
+from seqgrad.record import GradientRecord, NonFinite, Series, record
+from seqgrad.tbptt import detach, tbptt
 
 if TYPE_CHECKING:
     from seqgrad import experiments
 
-__all__ = ["GRU", "LSTM", "RNN", "GradientRecord", "ResidualRNN", "clip", "experiments", "init", "record"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
+    "GradientFlowDisplay",
+    "GradientRecord",
+    "LSTMCell",
+    "NonFinite",
+    "RNNCell",
+    "ResidualRNN",
+    "ResidualRNNCell",
+    "Series",
+    "build_info",
+    "clip",
+    "convert_",
+    "detach",
+    "experiments",
+    "has_cuda",
+    "init",
+    "record",
+    "revert_",
+    "tbptt",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -97,6 +97,34 @@ def has_cuda() -> bool:
     return extension().info.cuda
 
 
+class CudaDevice(NamedTuple):
+    """What a CUDA engine plans with (csrc/cuda/device.h): sizes in bytes, registers in 32-bit words."""
+
+    major: int
+    minor: int
+    multiprocessors: int
+    shared_per_block: int
+    shared_per_multiprocessor: int
+    registers_per_multiprocessor: int
+    l2_bytes: int
+    cooperative_launch: bool
+
+
+def cuda_devices() -> list[CudaDevice]:
+    """The CUDA devices that the extension sees; none in a build without CUDA, or where there is no driver.
+
+    Example:
+        >>> from seqgrad import _ext
+        >>> _ext.cuda_devices() == [] or _ext.has_cuda()
+        True
+    """
+    extension()
+    facts = torch.ops.seqgrad.cuda_devices()
+    size = len(CudaDevice._fields)
+    rows = [facts[i : i + size] for i in range(0, len(facts), size)]
+    return [CudaDevice(*row[:-1], cooperative_launch=bool(row[-1])) for row in rows]
+
+
 def _is_source_tree(package: Path) -> bool:
     return (package.parent / "setup.py").is_file() and (package.parent / "csrc").is_dir()
 

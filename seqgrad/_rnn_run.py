@@ -12,8 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqgrad import _ops, _reference, record
+from seqgrad import _ops, _reference
 from seqgrad.clip import Norm, Value
+from seqgrad.record import make_tap
 
 
 class Weights(NamedTuple):
@@ -60,21 +61,34 @@ def run(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """``x [T, N, I]`` through one layer and direction: ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` or None."""
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
-    if x.is_complex() or w_hh.size(1) == 0:
-        # torch.nn takes complex tensors and cells of no unit; the engine has neither, and the composite has both.
+    if x.is_complex() or w_hh.size(1) == 0 or inside_transform():
+        # torch.nn takes complex tensors and cells of no unit, and works inside torch.func's transforms, which cannot
+        # see through a native op's autograd: the composite does all of these.
         if state_clip is not None and x.is_complex():
             raise TypeError(f"state_clip clips real gradients, got input of {x.dtype}; pass state_clip=None")
+        if state_clip is not None and inside_transform():
+            raise RuntimeError("state_clip does not work inside torch.func transforms; pass state_clip=None there")
         result = _reference.layer(
             x, w_ih, w_hh, b_ih, b_hh, h0, c0,
             cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         )  # fmt: skip
         return result.out, result.hn, result.cn
-    tap = record.make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
+    if x.device.type not in ("cpu", "meta"):
+        raise NotImplementedError(
+            f"seqgrad's kernels run on the CPU so far, got input on {x.device}; move model and input there with "
+            '.to("cpu"), or give the model its torch.nn layers back with seqgrad.revert_(model)'
+        )
+    tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         state_clip=state_clip, tap=tap,
     )  # fmt: skip
+
+
+def inside_transform() -> bool:
+    """Whether a torch.func transform (grad, vmap, jacrev, ...) is running this code."""
+    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def check_state_clip(state_clip: object) -> None:

@@ -7,6 +7,7 @@
 #include <torch/headeronly/core/ScalarType.h>
 
 #include <initializer_list>
+#include <vector>
 #include <optional>
 #include <stdexcept>
 #include <string>

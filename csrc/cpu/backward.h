@@ -143,12 +143,12 @@ class BackwardPass {
     const bool measure = to.norms || p.clip == ClipKind::norm;
     SquareSum carried, total;
     if (to.norms) {
-      for (int64_t b = 0; b < PB; ++b) carried.add(load_aligned(dh + b * rows * L));
+      for (int64_t b = 0; b < PB; ++b) carried.add(first_lanes<A>(load_aligned(dh + b * rows * L), lanes_in<A>(b, p.P)));
       norm(rows_of.grad_carry, t, n) = A(row_norm(carried, dh, rows, PB));
     }
     for (int64_t b = 0; b < PB; ++b) {
       const int lanes = lanes_in<A>(b, p.P);
-      Vec<A> g = load_aligned(dh + b * rows * L);
+      Vec<A> g = first_lanes<A>(load_aligned(dh + b * rows * L), lanes);
       if (out) g += load(out + b * L, lanes);
       if (last) g += load(last + b * L, lanes);
       if (measure) total.add(g);
@@ -198,7 +198,7 @@ class BackwardPass {
                             : load(saved + (before * kTraits.saved + Cell::kSavedCell) * p.H + u * L, lanes);
         grad.dc = load_aligned(s.dc.get() + (u * rows + r) * L);
       }
-      grad.dh = load_aligned(dh + u * rows * L);
+      grad.dh = p.w_hr ? first_lanes<A>(load_aligned(dh + u * rows * L), lanes) : load_aligned(dh + u * rows * L);
       Cell::template backward<Math<A>>(cell, grad, p.scale);
       for (int plane = 0; plane < D; ++plane)
         store_aligned(s.dz.get() + ((plane * UB + u) * chunk.rows + chunk_row) * L, grad.dz[plane]);

@@ -136,14 +136,14 @@ class ForwardPass {
     if constexpr (kTwoStates) cell.c_prev = load_aligned(s.c.get() + (u * rows + r) * L);
     Cell::template forward<Math<A>>(cell, p.scale);
     if constexpr (kTwoStates) {
-      store_aligned(s.c.get() + (u * rows + r) * L, cell.c);
+      store_aligned(s.c.get() + (u * rows + r) * L, first_lanes<A>(cell.c, lanes));
       if (is_last(slice, r, t)) store(static_cast<S*>(to.cn) + n * p.H + u * L, cell.c, lanes);
     }
     if (to.saved) {
       A* saved = static_cast<A*>(to.saved) + (t * p.N + n) * Cell::kTraits.saved * p.H + u * L;
       for (int i = 0; i < Cell::kTraits.saved; ++i) store(saved + i * p.H, cell.saved[i], lanes);
     }
-    if (p.w_hr) store_aligned(s.m.get() + (u * rows + r) * L, cell.h);
+    if (p.w_hr) store_aligned(s.m.get() + (u * rows + r) * L, first_lanes<A>(cell.h, lanes));
     else store_state(slice, r, t, u, cell.h, lanes, next);
   }
 
@@ -157,7 +157,7 @@ class ForwardPass {
 
   SEQGRAD_HD void store_state(const Slice& slice, int64_t r, int64_t t, int64_t b, Vec<A> h, int lanes, A* next) {
     const int64_t n = slice.sample[r];
-    store_aligned(next + (b * slice.rows() + r) * L, h);
+    store_aligned(next + (b * slice.rows() + r) * L, first_lanes<A>(h, lanes));
     store(static_cast<S*>(to.out) + (t * p.N + n) * p.P + b * L, h, lanes);
     if (is_last(slice, r, t)) store(static_cast<S*>(to.hn) + n * p.P + b * L, h, lanes);
   }

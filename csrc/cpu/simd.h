@@ -92,6 +92,16 @@ SEQGRAD_HD void store_lanes(E* p, W v, int n) {
   }
 }
 
+// Zero in all but the first n lanes. Infinity times a padded zero is NaN: what a product leaves beyond the real columns
+// must not be fed to the next one.
+template <class A>
+SEQGRAD_HD Vec<A> first_lanes(Vec<A> v, int n) {
+  if (n == kLanes<A>) return v;
+  typename Simd<A>::I lane{};
+  for (int i = 0; i < kLanes<A>; ++i) lane[i] = i;
+  return lane < typename Simd<A>::Int(n) ? v : Vec<A>{};
+}
+
 SEQGRAD_HD Vec<float> load(const float* p, int n) { return load_lanes<Vec<float>>(p, n); }
 SEQGRAD_HD Vec<double> load(const double* p, int n) { return load_lanes<Vec<double>>(p, n); }
 SEQGRAD_HD void store(float* p, Vec<float> v, int n) { store_lanes(p, v, n); }
