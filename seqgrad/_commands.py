@@ -14,7 +14,9 @@ import click
 from seqgrad._terminal import Bar, echo_claims
 from seqgrad.experiments.texts import LANGUAGES
 
-LANG = click.option("--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of all texts.")
+LANG = click.option(
+    "--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of all texts."
+)
 QUICK = click.option("--quick", is_flag=True, help="Fewer seeds and shorter training.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 OUT = click.option(

@@ -49,7 +49,7 @@ def _check(cell: str, dtype: torch.dtype, device: str) -> dict[str, Any]:
 
 
 def _worst_error(cell: str, dtype: torch.dtype, device: str) -> tuple[float, str]:
-    """Forward, gradients and norms of one op against the reference in float64, relative to each tensor's largest value."""
+    """Forward, gradients and norms of one op against the float64 reference, relative to each tensor's largest value."""
     arguments = _arguments(cell)
     expected = _expected(cell, arguments)
     mine = {key: value.to(device, dtype).detach().requires_grad_() for key, value in arguments.items()}

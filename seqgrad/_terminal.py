@@ -1,4 +1,4 @@
-"""What the command line shows: progress on stderr, claims on stdout; rich where it is installed and a terminal listens."""
+"""What the command line shows: progress on stderr, claims on stdout; rich where it is there and a terminal listens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUIET_SECONDS = 5.0  # between two plain lines of progress
 
 
 class Bar:
-    """Progress on stderr: a bar of rich on a terminal, else a plain line when the title changes or five seconds passed."""
+    """Progress on stderr: rich's bar on a terminal, else a plain line when the title changes or five seconds passed."""
 
     def __init__(self) -> None:
         self._rich: Any = None
@@ -36,7 +36,12 @@ class Bar:
                 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
             except ImportError:
                 return self
-            columns = BarColumn(24), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(), TextColumn("{task.description}")
+            columns = (
+                BarColumn(24),
+                TextColumn("{task.percentage:>3.0f}%"),
+                TimeElapsedColumn(),
+                TextColumn("{task.description}"),
+            )
             self._rich = Progress(*columns, console=Console(stderr=True), transient=True)
             self._rich.start()
             self._task = self._rich.add_task("", total=1.0)
@@ -68,7 +73,9 @@ def echo_claims(claims: Sequence[Claim], lang: str, *, seconds: float, report: P
         mark = f"{MARKS[claim.verdict]} {say(f'verdict.{claim.verdict}', lang):<14}"
         where = f"{claim.spec.line:>4}" if claim.spec.line else "   -"
         numbers = f"{number(claim.measured, lang)}  ({say('report.expected', lang)} {claim.spec.expectation(lang)})"
-        click.echo(f"{mark if plain else click.style(mark, fg=COLORS[claim.verdict])} {where}  {claim.id:<30} {numbers}")
+        click.echo(
+            f"{mark if plain else click.style(mark, fg=COLORS[claim.verdict])} {where}  {claim.id:<30} {numbers}"
+        )
         text = claim.correction(lang) or claim.text(lang)
         click.echo(textwrap.fill(text, 100, initial_indent=" " * 6, subsequent_indent=" " * 6))
     tally = count(claims)

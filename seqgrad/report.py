@@ -32,6 +32,7 @@ class Section:
     figures: tuple[tuple[str, str], ...]
     claims: tuple[str, ...]
     code: str = ""
+    quote: tuple[str, str] | None = None  # (experiment, fact) shown word for word under the figures
 
 
 SECTIONS: tuple[Section, ...] = (
@@ -87,7 +88,10 @@ SECTIONS: tuple[Section, ...] = (
         "    lstm(torch.randn(100, 8, 10))[0][-1].sum().backward()\n"
         'rec["l0"].grad_c   # the highway: the norm of dL/dc_t',
     ),
-    Section("text", (("char_model", "learning"), ("char_model", "horizon")), ("char.beats_bigrams", "char.horizon_moves")),
+    Section(
+        "text", (("char_model", "learning"), ("char_model", "horizon")), ("char.beats_bigrams", "char.horizon_moves"),
+        quote=("char_model", "sample"),
+    ),
 )  # fmt: skip
 
 STYLE = """
@@ -107,7 +111,8 @@ font-size:.85rem;line-height:1.45}code{font-family:ui-monospace,Menlo,Consolas,"
 .tally{display:flex;flex-wrap:wrap;gap:.6rem;padding:0;list-style:none}.tally li{border:1px solid var(--line);
 border-radius:.4rem;padding:.4rem .8rem;background:var(--box)}.tally b{font-size:1.3rem;margin-right:.35rem}
 .claims{list-style:none;padding:0}.claims>li{border-left:.25rem solid;padding:.15rem 0 .15rem .8rem;margin:1rem 0}
-.claims p{margin:.15rem 0;color:var(--ink)}.verdict{font-weight:600}.numbers{color:var(--soft)!important;font-size:.92rem}
+.claims p{margin:.15rem 0;color:var(--ink)}.verdict{font-weight:600}
+.numbers{color:var(--soft)!important;font-size:.92rem}
 .reproduced{color:var(--good)}.corrected{color:var(--fixed)}.not{color:var(--bad)}
 nav ol,.check{padding-left:1.2rem}.check{list-style:none;padding:0}.check li{margin:.4rem 0}
 """
@@ -152,7 +157,7 @@ def environment() -> dict[str, str]:
 
 
 def gather(results: Mapping[str, Result]) -> dict[str, Any]:
-    """The facts of all experiments in one dict; names that several use (``seeds``, ``steps``) belong to the later ones."""
+    """The facts of all experiments in one dict; names that several use belong to the last of them."""
     facts: dict[str, Any] = {}
     for result in results.values():
         facts |= result.facts()
@@ -183,12 +188,12 @@ def _head(results: Mapping[str, Result], lang: str, quick: bool) -> str:
         for verdict in tally
     )
     links = "".join(
-        f'<li><a href="#{section.key}">{html.escape(say(f"section.{section.key}.title", lang).split(". ")[-1])}</a></li>'
+        f'<li><a href="#{section.key}">{say(f"section.{section.key}.title", lang).split(". ")[-1]}</a></li>'
         for section in SECTIONS
     )
     note = f'<p class="soft">{say("report.quick", lang)}</p>\n' if quick else ""
     return (
-        f'<h1>{html.escape(say("report.title", lang))}</h1>\n<p class="lead">{html.escape(say("report.lead", lang))}</p>\n'
+        f'<h1>{say("report.title", lang)}</h1>\n<p class="lead">{say("report.lead", lang)}</p>\n'
         f'{note}<p>{say("report.verdicts", lang)}:</p>\n<ul class="tally">{boxes}</ul>\n'
         f'<nav aria-label="{say("report.contents", lang)}"><ol>{links}</ol></nav>\n'
     )
@@ -202,11 +207,16 @@ def _section(section: Section, results: Mapping[str, Result], facts: dict[str, A
         facts = facts | one
     parts.append(_paragraphs(say(f"section.{section.key}.text", lang, **facts)))
     parts += [_figure(results[name], kind, out, lang) for name, kind in section.figures]
+    if section.quote:
+        words = html.escape(str(results[section.quote[0]].facts()[section.quote[1]]))
+        parts.append(f"<p>{say(f'section.{section.key}.quote', lang)}</p>\n<pre>{words}</pre>\n")
     listed = [_claim(known[id], lang) for id in section.claims if id in known]
     if listed:
         parts.append(f'<ul class="claims">{"".join(listed)}</ul>\n')
     if section.code:
-        parts.append(f'<p class="soft">{say("report.code", lang)}</p>\n<pre><code>{html.escape(section.code)}</code></pre>\n')
+        parts.append(
+            f'<p class="soft">{say("report.code", lang)}</p>\n<pre><code>{html.escape(section.code)}</code></pre>\n'
+        )
     parts.append("</section>\n")
     return "".join(parts)
 
@@ -216,10 +226,11 @@ def _figure(result: Result, kind: str, out: Path, lang: str) -> str:
     (out / f"{result.name}_{kind}_{lang}.png").write_bytes(light)
     sources = [f"data:image/png;base64,{base64.b64encode(data).decode()}" for data in (light, dark)]
     width, height = (int.from_bytes(light[at : at + 4], "big") for at in (16, 20))
+    alt = html.escape(result.alt(kind, lang))
     caption = say(f"{result.name}.{kind}.caption", lang, **result.facts())
     return (
         f'<figure>\n<picture><source media="(prefers-color-scheme: dark)" srcset="{sources[1]}">'
-        f'<img src="{sources[0]}" width="{width}" height="{height}" alt="{html.escape(result.alt(kind, lang))}"></picture>\n'
+        f'<img src="{sources[0]}" width="{width}" height="{height}" alt="{alt}"></picture>\n'
         f"<figcaption>{_prose(caption)}</figcaption>\n</figure>\n"
     )
 
@@ -234,13 +245,14 @@ def _png(result: Result, kind: str, lang: str, dark: bool) -> bytes:
 def _claim(claim: Claim, lang: str) -> str:
     spec, word = claim.spec, claim.verdict.split()[0]
     where = say("report.line", lang, line=spec.line) if spec.line else say("report.beyond", lang)
+    verdict = say(f"verdict.{claim.verdict}", lang)
     text = _prose(claim.text(lang))
     correction = claim.correction(lang)
     if correction:
         text = f"<em>{say('report.lesson_says', lang)}</em> {text}</p><p><em>{say('report.we_find', lang)}</em> "
         text += _prose(correction)
     return (
-        f'<li class="{word}"><span class="verdict">{MARKS[claim.verdict]} {say(f"verdict.{claim.verdict}", lang)}</span>'
+        f'<li class="{word}"><span class="verdict">{MARKS[claim.verdict]} {verdict}</span>'
         f' <span class="soft">· {where}</span><p>{text}</p>'
         f'<p class="numbers">{say("report.measured", lang)} {number(claim.measured, lang)} · '
         f"{say('report.expected', lang)} {spec.expectation(lang)}</p></li>\n"
@@ -256,7 +268,8 @@ def _checklist(results: Mapping[str, Result], lang: str) -> str:
         tick, word = ("☑", "reproduced") if own and good == len(own) else ("☐", "not")
         rows.append(f'<li><span class="{word}">{tick}</span> {say(f"item.{item}", lang)} ({good}/{len(own)})</li>')
     return (
-        f"<section>\n<h2>{say('section.checklist.title', lang)}</h2>\n{_paragraphs(say('section.checklist.text', lang))}"
+        f"<section>\n<h2>{say('section.checklist.title', lang)}</h2>\n"
+        f"{_paragraphs(say('section.checklist.text', lang))}"
         f'<ul class="check">{"".join(rows)}</ul>\n</section>\n'
     )
 

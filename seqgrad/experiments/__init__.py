@@ -57,7 +57,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("gradient_flow", gradient_flow, 3, {"seeds": 3}),
         Experiment("explosion", explosion, 6, {"seeds": 1}),
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
-        Experiment("char_model", char_model, 20, {"steps": 150, "checkpoints": 4}),
+        Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
     )
 }
 

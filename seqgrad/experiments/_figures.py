@@ -1,7 +1,7 @@
 """How the experiments are drawn: one style in a light and a dark form, colours that hold for colour-blind readers.
 
-Gradient flow is drawn by ``seqgrad.display``; what is here are the other pictures and the common frame. Figures are made
-without pyplot, so nothing pops up and nothing stays behind.
+Gradient flow is drawn by ``seqgrad.display``; what is here are the other pictures and the common frame. Figures
+are made without pyplot, so nothing pops up and nothing stays behind.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def render(result: Result, kind: str, *, lang: str, dark: bool) -> Drawing:
     from seqgrad.experiments.texts import say
 
     paper, ink, soft = ("#15181d", "#e8e8e6", "#4a4f57") if dark else ("#ffffff", "#1f2328", "#c9ccd1")
-    style = {
+    style: Any = {
         "figure.facecolor": paper, "axes.facecolor": paper, "savefig.facecolor": paper, "text.color": ink,
         "axes.labelcolor": ink, "axes.edgecolor": soft, "xtick.color": ink, "ytick.color": ink, "grid.color": soft,
         "legend.facecolor": paper, "legend.edgecolor": soft, "font.size": 11, "axes.spines.top": False,
@@ -101,7 +101,7 @@ def bars(figure: Figure, curve: Sequence[float], say: Say) -> Axes:
     heights = [curve[t - 1] for t in marks]
     ax.bar([str(t) for t in marks], heights, color=BLUE, width=0.65)
     for x, height in enumerate(heights):
-        ax.annotate(number(round(height, 12)), (x, height), ha="center", va="bottom", fontsize=10)
+        ax.annotate(number(round(height, 12), say("lang")), (x, height), ha="center", va="bottom", fontsize=10)
     log_axis(ax, say("axis.relative"))
     ax.set_ylim(min(heights) / 5, max(heights) * 4)
     ax.set_xlabel(say("axis.t"))
@@ -231,8 +231,8 @@ def horizons(figure: Figure, checkpoints: Sequence[Checkpoint], say: Say) -> Axe
     ax.axhline(FAINT, color=COLORS["toy"], linestyle=":", label=say("char.faint"))
     log_axis(ax, say("axis.relative_c"))
     lowest = min(min(mark.grad_c[-60:]) for mark in checkpoints)
-    ax.set_ylim(max(lowest, 1e-12), None)
+    ax.set_ylim(max(lowest, 1e-12), 1e4)  # room for the legend
     _from_one(ax, len(checkpoints[0].grad_c))
     ax.set_xlabel(say("axis.t"))
-    ax.legend(loc="lower right", ncols=2)
+    ax.legend(loc="upper center", ncols=3)
     return ax

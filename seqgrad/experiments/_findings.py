@@ -22,7 +22,9 @@ class Finding:
     message: str
 
 
-def scan(series: Any, *, step: int, limit: float = 100.0, name: str = "l0", states: Tensor | None = None) -> list[Finding]:
+def scan(
+    series: Any, *, step: int, limit: float = 100.0, name: str = "l0", states: Tensor | None = None
+) -> list[Finding]:
     """Findings of one recorded series: gradients above ``limit``, and states or gradients that are NaN or Inf.
 
     ``states [T, N, H]``, the layer's output, lets a NaN be traced to the forward pass, where it is usually born. The
@@ -35,16 +37,16 @@ def scan(series: Any, *, step: int, limit: float = 100.0, name: str = "l0", stat
     if bad:
         where, t, value = bad
         text = (
-            f"training step {step}: {name} turns {value} in the {where} pass at timestep {t} of {len(norms)}; start again and "
-            "clip from step 1: seqgrad.clip.grad_norm_(model, 1.0, nonfinite='raise')"
+            f"training step {step}: {name} turns {value} in the {where} pass at timestep {t} of {len(norms)}; start "
+            "again and clip from step 1: seqgrad.clip.grad_norm_(model, 1.0, nonfinite='raise')"
         )
         found.append(Finding("NonFinite", step, name, t, value, math.inf, text))
     big = [t for t, value in enumerate(norms, 1) if math.isfinite(value) and value > limit]
     if big:
         top = max(norms[t - 1] for t in big)
         text = (
-            f"training step {step}: {name} passes {limit:g} at timestep {big[-1]} of {len(norms)} and reaches {top:.3g} at "
-            f"timestep {1 + norms.index(top)}; clip it: seqgrad.clip.grad_norm_(model, 1.0)"
+            f"training step {step}: {name} passes {limit:g} at timestep {big[-1]} of {len(norms)} and reaches "
+            f"{top:.3g} at timestep {1 + norms.index(top)}; clip it: seqgrad.clip.grad_norm_(model, 1.0)"
         )
         found.append(Finding("Exploding", step, name, big[-1], norms[big[-1] - 1], limit, text))
     return found

@@ -44,7 +44,9 @@ class Flow:
     spread: float  # how far the final states of different samples lie apart: mean over units of the std over the batch
 
 
-def build(setup: Setup, *, hidden: int, steps: int, inputs: int = INPUTS, dtype: torch.dtype = torch.float32) -> nn.Module:
+def build(
+    setup: Setup, *, hidden: int, steps: int, inputs: int = INPUTS, dtype: torch.dtype = torch.float32
+) -> nn.Module:
     """The layer of ``setup``, from the current seed."""
     if setup.cell in ("rnn", "residual"):
         cls: Any = sg.RNN if setup.cell == "rnn" else sg.ResidualRNN
@@ -62,7 +64,7 @@ def build(setup: Setup, *, hidden: int, steps: int, inputs: int = INPUTS, dtype:
         sg.init.chrono_(layer, max(2, steps))
     elif setup.keep is not None:
         sg.init.forget_bias_(layer, math.log(setup.keep / (1 - setup.keep)) if setup.keep < 1 else setup.keep)
-    return layer  # type: ignore[no-any-return]
+    return layer
 
 
 def signal_at_start(steps: int, batch: int, *, inputs: int = INPUTS, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -121,7 +121,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def reporter(progress: bool | Progress, name: str) -> Progress:
-    """Turn the ``progress`` argument of an experiment into a function: silent, plain lines on stderr, or the caller's."""
+    """Turn the argument ``progress`` into a function: silent, plain lines on stderr, or the caller's own."""
     if callable(progress):
         return progress
     if not progress:

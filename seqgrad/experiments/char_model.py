@@ -28,13 +28,14 @@ class Checkpoint:
 
     step: int
     bits: float  # per character
-    grad_c: list[float]  # t = 1..T, relative to t = T, loss on the last character alone
-    horizon: int  # how many steps back the gradient stays above a thousandth of its last value
+    grad_c: list[float]  # t = 1..T, relative to t = T, median of 64 windows, loss on their last character alone
+    horizon: int  # how many steps back that median stays above a thousandth of its last value
+    far: float  # share of windows in which the gradient is still above a thousandth at t = 1
 
 
 @dataclass
 class CharModel(Result):
-    """``checkpoints`` from untrained to trained; ``train_bits`` at every training step; ``sample`` written by the model."""
+    """``checkpoints`` from untrained to trained, ``train_bits`` at every step, a ``sample`` written by the model."""
 
     name: ClassVar[str] = "char_model"
     kinds: ClassVar[tuple[str, ...]] = ("learning", "horizon")
@@ -48,22 +49,33 @@ class CharModel(Result):
     sample: str
 
     def rows(self) -> list[dict[str, Any]]:
+        """One row per checkpoint and timestep."""
         return [
-            {"step": c.step, "bits": c.bits, "horizon": c.horizon, "t": t, "lag": LENGTH - t, "grad_c": value}
+            {
+                "step": c.step,
+                "bits": c.bits,
+                "horizon": c.horizon,
+                "far": c.far,
+                "t": t,
+                "lag": LENGTH - t,
+                "grad_c": value,
+            }
             for c in self.checkpoints
             for t, value in enumerate(c.grad_c, 1)
         ]
 
     def facts(self) -> dict[str, Any]:
+        """Numbers of the first and the last checkpoint."""
         first, last = self.checkpoints[0], self.checkpoints[-1]
         return {
             "hidden": self.hidden, "origin": self.origin, "characters": self.characters, "bigram": self.bigram,
             "steps": last.step, "bits_first": first.bits, "bits": last.bits, "horizon_first": first.horizon,
             "horizon_last": last.horizon, "sample": self.sample, "rate": RATE, "length": LENGTH,
-            "horizon_top": max(c.horizon for c in self.checkpoints),
+            "far_first": first.far, "far": last.far,
         }  # fmt: skip
 
     def draw(self, kind: str, figure: Figure, say: Callable[[str], str]) -> Any:
+        """``learning`` (bits) or ``horizon`` (gradients)."""
         from seqgrad.experiments import _figures
 
         if kind == "learning":
@@ -81,6 +93,7 @@ class Speller(nn.Module):
         self.head = nn.Linear(hidden, alphabet)
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Scores ``[T, N, V]`` and the LSTM's state."""
         out, state = self.rnn(self.embed(x), state)
         return self.head(out), state
 
@@ -141,21 +154,22 @@ def _train_step(model: Speller, text: Text, optimizer: torch.optim.Optimizer) ->
 
 
 def _checkpoint(model: Speller, text: Text, step: int) -> Checkpoint:
-    """Held-out bits over the whole held-out text (64 parallel readers), and the recorded probe on 32 of its windows."""
+    """Held-out bits over the whole held-out text (64 parallel readers), and the recorded probe on 64 of its windows."""
     size = (len(text.held_out) - 1) // 64
     strands = text.held_out[: 64 * size].view(64, size).t()
     with torch.no_grad():
         scores, _ = model(strands[:-1])
         bits = float(nn.functional.cross_entropy(scores.flatten(0, 1), strands[1:].flatten())) / math.log(2)
-    window = strands[: LENGTH + 1, ::2]
+    window = strands[: LENGTH + 1]
     with sg.record(model) as rec:
         scores, _ = model(window[:-1])
         nn.functional.cross_entropy(scores[-1], window[-1]).backward()
     model.zero_grad()
-    norms = rec["rnn"].l0.norm("grad_c").double()
-    curve: list[float] = (norms / norms[-1]).tolist()
+    norms = rec["rnn"].l0.grad_c.double()
+    share = norms / norms[-1]
+    curve: list[float] = share.median(dim=1).values.tolist()  # a sum over the batch would show its loudest window
     gone = [lag for lag, value in enumerate(reversed(curve)) if value < 1e-3]
-    return Checkpoint(step, bits, curve, gone[0] if gone else LENGTH)
+    return Checkpoint(step, bits, curve, gone[0] - 1 if gone else LENGTH - 1, float((share[0] >= 1e-3).double().mean()))
 
 
 def write(model: Speller, text: Text, *, start: str = "The ", characters: int = 240, temperature: float = 0.6) -> str:

@@ -1,7 +1,7 @@
 """Claims as data: what the lesson says, what a network should show, what was measured, and the verdict.
 
-The table lives in ``_claim_table.py``; the experiments only bring the measured number. The command line, the HTML report
-and the tests all read the same ``Claim`` objects.
+The table lives in ``_claim_table.py``; the experiments only bring the measured number. The command line, the HTML
+report and the tests all read the same ``Claim`` objects.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Spec:
     ``relation`` says how ``tolerance`` reads: ``relative`` and ``absolute`` bound the distance to ``expected``;
     ``factor`` accepts ``expected / tolerance .. expected * tolerance``; ``at_least`` and ``at_most`` make ``expected``
     itself the bound (``tolerance`` is then 0).
-    ``line`` is the lesson's line, ``None`` where the claim goes beyond the lesson. ``item`` is the number (1 to 5) of the
+    ``line`` is the lesson's line, ``None`` where the claim goes beyond it. ``item`` is the number (1 to 5) of the
     lesson's closing checklist that the claim supports. A spec with a ``correction`` describes a line that is loose or
     wrong: when the measurement agrees with ``expected``, the verdict is "corrected".
     """
@@ -78,10 +78,12 @@ class Claim:
 
     @property
     def id(self) -> str:
+        """The claim's id, such as ``flow.mirrored``."""
         return self.spec.id
 
     @property
     def verdict(self) -> Verdict:
+        """What the measurement says about the claim."""
         if not self.spec.holds(self.measured):
             return "not reproduced"
         return "corrected" if self.spec.correction else "reproduced"

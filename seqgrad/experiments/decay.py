@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Decay(Result):
-    """``values[k] = factor**k`` for k = 0..steps, and ``measured[seed][k]``: a default RNN's gradient k steps back,
-    relative to the last step."""
+    """``values[k] = factor**k`` for k = 0..steps, and real RNNs beside it.
+
+    ``measured[seed][k]`` is a default RNN's gradient k steps back, relative to the last step.
+    """
 
     name: ClassVar[str] = "decay"
     kinds: ClassVar[tuple[str, ...]] = ("toy",)
@@ -33,10 +35,11 @@ class Decay(Result):
 
     @property
     def per_step(self) -> float:
-        """What the measured gradient is multiplied by for one step back: geometric mean over the run, median of seeds."""
+        """What one step back multiplies the measured gradient by: geometric mean over the run, median of seeds."""
         return median([curve[-1] ** (1 / self.steps) for curve in self.measured])
 
     def rows(self) -> list[dict[str, Any]]:
+        """One row per curve and lag."""
         rows: list[dict[str, Any]] = [
             {"curve": "toy", "seed": None, "lag": k, "value": v} for k, v in enumerate(self.values)
         ]
@@ -45,6 +48,7 @@ class Decay(Result):
         return rows
 
     def facts(self) -> dict[str, Any]:
+        """The toy's and the networks' numbers."""
         return {
             "factor": self.factor, "steps": self.steps, "last": self.values[-1], "per_step": self.per_step,
             "sigma_max": median(self.sigma_max), "seeds": len(self.measured),
@@ -53,6 +57,7 @@ class Decay(Result):
         }  # fmt: skip
 
     def draw(self, kind: str, figure: Figure, say: Callable[[str], str]) -> Any:
+        """``toy``: the two kinds of curves."""
         from seqgrad.experiments._figures import COLORS, log_axis
 
         ax = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""Gradients that grow: the exact law 2^lag, what saturation does to it, the detector, and training with and without clipping."""
+"""Gradients that grow: the exact law 2^lag, saturation, the detector, and training with and without clipping."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Training:
 
 @dataclass
 class Explosion(Result):
-    """``linear`` and ``saturated``: norms at t = 1..T of W_hh = gain * Q at silent states and at states full of noise."""
+    """``linear`` and ``saturated``: norms at t = 1..T of W_hh = gain * Q at silent states and under loud noise."""
 
     name: ClassVar[str] = "explosion"
     kinds: ClassVar[tuple[str, ...]] = ("growth", "training")
@@ -68,6 +68,7 @@ class Explosion(Result):
         return [run for run in self.trainings if run.arm == arm and (run.clip is not None) == clipped]
 
     def rows(self) -> list[dict[str, Any]]:
+        """One row per timestep of a curve, and per step of a training."""
         rows: list[dict[str, Any]] = []
         for curve in ("linear", "saturated"):
             rows += [{"curve": curve, "t": t, "norm": value} for t, value in enumerate(getattr(self, curve), 1)]
@@ -80,16 +81,19 @@ class Explosion(Result):
         return rows
 
     def facts(self) -> dict[str, Any]:
+        """What was found, and how the trainings ended."""
         facts: dict[str, Any] = {
             "gain": self.gain, "lag": len(self.linear) - 1, "linear_first": self.linear[0] / self.linear[-1],
             "saturated_first": self.saturated[0] / self.saturated[-1],
-            "finding": self.finding.message if self.finding else "-", "finding_t": self.finding.t if self.finding else 0,
+            "finding": self.finding.message if self.finding else "-",
+            "finding_t": self.finding.t if self.finding else 0,
         }  # fmt: skip
         facts |= self.clipping
         broken = [run.broken_at for run in self.runs("relu", False) if run.broken_at]
         seen = [f for run in self.runs("relu", False) for f in run.findings if f.rule == "NonFinite"]
         facts |= {
-            "seeds": len(self.runs("relu", True)), "broken_at": median([float(step) for step in broken]) if broken else 0,
+            "seeds": len(self.runs("relu", True)),
+            "broken_at": median([float(step) for step in broken]) if broken else 0,
             "nan_finding": seen[0].message if seen else "-", "nan_t": seen[0].t if seen else 0,
             "relu_start": median([run.losses[0] for run in self.runs("relu", True)] or [math.nan]),
             "relu_end": median([_tail(run) for run in self.runs("relu", True)] or [math.nan]),
@@ -100,10 +104,13 @@ class Explosion(Result):
         return facts
 
     def draw(self, kind: str, figure: Figure, say: Callable[[str], str]) -> Any:
+        """``growth`` (timesteps) or ``training`` (losses)."""
         from seqgrad.experiments import _figures
 
         if kind == "growth":
             return _figures.growth(figure, self.linear, self.saturated, self.finding, say)
+        if not self.trainings:
+            raise ValueError("there is no training to draw; run explosion(train=True)")
         runs = {clipped: [run.losses for run in self.runs("relu", clipped)] for clipped in (False, True)}
         return _figures.losses(figure, runs, say)
 
@@ -172,7 +179,8 @@ def train_once(arm: str, *, clip: float | None, seed: int, steps: int | None = N
 
 
 def _step(
-    run: Training, layer: Any, head: nn.Module, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer, step: int
+    run: Training, layer: Any, head: nn.Module, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer,
+    step: int,
 ) -> None:  # fmt: skip
     x, y = first_element(LENGTH, BATCH)
     optimizer.zero_grad()

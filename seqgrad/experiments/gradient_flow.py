@@ -59,6 +59,7 @@ class GradientFlow(Result):
         return self.curve(setup)[self.steps - 1 - lag]
 
     def rows(self) -> list[dict[str, Any]]:
+        """One row per set-up, seed and timestep."""
         rows = []
         for setup, runs in self.flows.items():
             for seed, run in enumerate(runs):
@@ -69,6 +70,7 @@ class GradientFlow(Result):
         return rows
 
     def facts(self) -> dict[str, Any]:
+        """The first timestep's relative gradient of every set-up, and the extras."""
         facts: dict[str, Any] = {
             "steps": self.steps, "hidden": self.hidden, "seeds": max(len(runs) for runs in self.flows.values())
         }  # fmt: skip
@@ -78,6 +80,7 @@ class GradientFlow(Result):
         return facts | self.extra
 
     def draw(self, kind: str, figure: Figure, say: Callable[[str], str]) -> Any:
+        """One of the panels, or the lesson's ``bars``."""
         from seqgrad.experiments import _figures
 
         if kind == "bars":
@@ -175,7 +178,7 @@ def old_share(*, hidden: int, batch: int, seed: int, steps: int = 100, recent: i
 
 
 def product_of_jacobians(*, seed: int, steps: int = 20, hidden: int = 16, batch: int = 4) -> float:
-    """Largest relative distance between dL/dh_t by the lesson's product (line 18) and the recorded norms, in float64."""
+    """Largest relative distance of the recorded norms to the lesson's product of Jacobians (line 18), in float64."""
     with seeded(seed):
         layer: Any = build(Setup("rnn"), hidden=hidden, steps=steps, dtype=torch.float64)
         x = torch.randn(steps, batch, 10, dtype=torch.float64)

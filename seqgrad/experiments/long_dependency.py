@@ -56,6 +56,7 @@ class LongDependency(Result):
         return sum(values) / len(values)
 
     def rows(self) -> list[dict[str, Any]]:
+        """One row per trained network."""
         return [
             {"network": network, "length": length, "seed": seed, "accuracy": value, "learnt": value >= LEARNT}
             for (network, length), values in self.accuracy.items()
@@ -63,6 +64,7 @@ class LongDependency(Result):
         ]
 
     def facts(self) -> dict[str, Any]:
+        """Protocol and success rates."""
         facts: dict[str, Any] = {
             "steps": self.steps, "seeds": self.seeds, "hidden": HIDDEN, "rate": RATE, "clip": CLIP,
             "lengths": ", ".join(str(length) for length in self.lengths), "longest": self.lengths[-1],
@@ -76,6 +78,7 @@ class LongDependency(Result):
         return facts
 
     def draw(self, kind: str, figure: Figure, say: Callable[[str], str]) -> Any:
+        """``accuracy`` (default networks) or ``cures``."""
         from seqgrad.experiments import _figures
 
         names = PLAIN if kind == "accuracy" else CURED
