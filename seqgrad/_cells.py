@@ -71,7 +71,6 @@ class _Cell(RNNCellBase):
 class _ElmanCell(_Cell):
     """RNNCell and ResidualRNNCell differ in the name of the cell alone."""
 
-    __constants__ = ["input_size", "hidden_size", "bias", "nonlinearity"]
     nonlinearity: str
     residual_scale: float = 1.0
     _family = "rnn"

@@ -61,13 +61,17 @@ def run(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """``x [T, N, I]`` through one layer and direction: ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` or None."""
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
-    if x.is_complex() or w_hh.size(1) == 0 or inside_transform():
-        # torch.nn takes complex tensors and cells of no unit, and works inside torch.func's transforms, which cannot
-        # see through a native op's autograd: the composite does all of these.
+    transformed = _transformed()
+    if transformed or x.is_complex() or w_hh.size(1) == 0:
+        # torch.nn takes torch.func, forward-mode AD, complex tensors and cells of no unit. The engine knows none of
+        # them (forward mode would even see a tangent of 0), and the composite knows all.
         if state_clip is not None and x.is_complex():
             raise TypeError(f"state_clip clips real gradients, got input of {x.dtype}; pass state_clip=None")
-        if state_clip is not None and inside_transform():
-            raise RuntimeError("state_clip does not work inside torch.func transforms; pass state_clip=None there")
+        if state_clip is not None and transformed:
+            raise RuntimeError(
+                "state_clip acts in loss.backward() and torch.autograd.grad, not under torch.func transforms or "
+                "forward-mode AD; pass state_clip=None there"
+            )
         result = _reference.layer(
             x, w_ih, w_hh, b_ih, b_hh, h0, c0,
             cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
@@ -84,11 +88,6 @@ def run(
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         state_clip=state_clip, tap=tap,
     )  # fmt: skip
-
-
-def inside_transform() -> bool:
-    """Whether a torch.func transform (grad, vmap, jacrev, ...) is running this code."""
-    return not torch.compiler.is_compiling() and torch._C._functorch.peek_interpreter_stack() is not None
 
 
 def check_state_clip(state_clip: object) -> None:
@@ -124,6 +123,10 @@ def describe_options(module: torch.nn.Module) -> str:
         if getattr(module, name, default) != default
     ]
     return "".join(parts)
+
+
+def _transformed() -> bool:
+    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
 
 
 def _autocast_dtype(x: Tensor) -> torch.dtype | None:

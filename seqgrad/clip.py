@@ -58,19 +58,18 @@ def grad_norm_(params: Parameters, max_norm: float, nonfinite: Nonfinite = "rais
     """Scale all gradients by one factor so that their joint L2 norm is at most ``max_norm``; returns the norm before.
 
     The direction is kept. Clipping cures exploding gradients, not vanishing ones, and cannot repair a NaN: the factor
-    would be NaN too. ``nonfinite`` says what to do about a gradient that holds NaN or Inf:
-
-    - "raise": RuntimeError naming the parameter; gradients stay as they are.
-    - "skip": every gradient becomes None, so the coming ``optimizer.step()`` changes nothing; returns the norm.
-    - "keep": go on as torch does; one Inf zeroes every finite gradient, one NaN spreads to all. Waits for no device.
-
-    "raise" and "skip" wait for the device once. With them a norm too large for the dtype, of gradients all finite,
-    is computed in float64 and clipped as any other; "keep" sees Inf there.
+    would be NaN too.
 
     Args:
         params: a module, a tensor, or an iterable of tensors or of (name, tensor), as from ``named_parameters()``:
             names make better errors. Those without a gradient are passed over.
         max_norm: number >= 0; inf only measures.
+        nonfinite: what to do about a gradient that holds NaN or Inf.
+            "raise": RuntimeError naming the parameter; gradients stay as they are.
+            "skip": every gradient becomes None, so the coming ``optimizer.step()`` changes nothing.
+            "keep": go on as torch does; one Inf zeroes every finite gradient, one NaN spreads to all.
+            "raise" and "skip" wait for the device once, "keep" never. With them a norm too large for the dtype, of
+            gradients all finite, is computed in float64 and clipped as any other; "keep" sees Inf there.
 
     Raises:
         TypeError, ValueError: bad arguments, a negative or NaN ``max_norm`` among them. RuntimeError: see above.

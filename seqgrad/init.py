@@ -78,6 +78,7 @@ def chrono_(rnn: _Recurrent, T: int) -> _Recurrent:
     In a GRU, where z keeps the state, b_z = log U(1, T - 1).
 
     Args:
+        rnn: a GRU, an LSTM or one of their cells.
         T: longest dependency expected, in timesteps, at least 2.
 
     Raises:

@@ -43,8 +43,11 @@ for _cell in (RNNCell, ResidualRNNCell, GRUCell, LSTMCell):
 
 
 class _Layer(RNNBase):
-    """What the four layers share. They extend RNNBase, whose checks and parameter bookkeeping they use, and not
-    torch.nn.LSTM itself, because torch.compile refuses to trace subclasses of that."""
+    """What the four layers share.
+
+    They extend RNNBase, whose checks and parameter bookkeeping they use, and not torch.nn.LSTM itself, because
+    torch.compile refuses to trace subclasses of that.
+    """
 
     # On the class, so that a module converted from torch.nn needs no attribute of its own.
     state_clip: Norm | Value | None = None
@@ -54,7 +57,9 @@ class _Layer(RNNBase):
     _cells: ClassVar[dict[str, str]]  # torch's mode to the engine's cell
     _rank_noun: ClassVar[str] = ""  # torch.nn.RNN words one error differently from GRU and LSTM
 
-    def __init__(self, mode: str, *args: Any, state_clip: Norm | Value | None, truncate: int | None, **kwargs: Any):
+    def __init__(
+        self, mode: str, *args: Any, state_clip: Norm | Value | None, truncate: int | None, **kwargs: Any
+    ) -> None:
         check_state_clip(state_clip)
         check_truncate(truncate)
         if mode != "LSTM" and "proj_size" in kwargs:
@@ -190,7 +195,7 @@ class _Layer(RNNBase):
             self.check_forward_args(input, hx, batch_sizes)
 
     def _check_state_rank(self, hx: Any, batched: bool) -> Any:
-        """hx as 3-D, after torch.nn's check of its rank."""
+        """The state as 3-D, after torch.nn's check of its rank."""
         if hx.dim() != (3 if batched else 2):
             kind, rank = ("batched 3-D", 3) if batched else ("unbatched 2-D", 2)
             raise RuntimeError(f"For {kind} input, hx should also be {rank}-D but got {hx.dim()}-D tensor")
@@ -241,7 +246,7 @@ class RNN(_ElmanLayer):
     """
 
     _name = "RNN"
-    _cells = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}
+    _cells: ClassVar[dict[str, str]] = {"RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}
 
     @overload
     def __init__(
@@ -277,7 +282,7 @@ class ResidualRNN(_ElmanLayer):
     """
 
     _name = "ResidualRNN"
-    _cells = {"RNN_TANH": "residual_tanh", "RNN_RELU": "residual_relu"}
+    _cells: ClassVar[dict[str, str]] = {"RNN_TANH": "residual_tanh", "RNN_RELU": "residual_relu"}
 
     @overload
     def __init__(
@@ -316,7 +321,7 @@ class GRU(_Layer):
     """
 
     _name = "GRU"
-    _cells = {"GRU": "gru"}
+    _cells: ClassVar[dict[str, str]] = {"GRU": "gru"}
 
     @overload
     def __init__(
@@ -350,7 +355,7 @@ class LSTM(_Layer):
     """
 
     _name = "LSTM"
-    _cells = {"LSTM": "lstm"}
+    _cells: ClassVar[dict[str, str]] = {"LSTM": "lstm"}
 
     @overload
     def __init__(

@@ -52,9 +52,10 @@ def tbptt(
     further back than the last chunk.
 
     Args:
-        x: time first; with ``batch_first`` time is the second axis of ``x`` and ``y``.
+        x: the input, time on axis 0.
         y: one target per timestep, or None (``y_chunk`` is then None).
         size: positive int, timesteps per chunk.
+        batch_first: time is on axis 1 of ``x`` and ``y``.
 
     Example:
         >>> [(tuple(c.shape), t0, last) for c, _, t0, last in tbptt(torch.zeros(50, 3, 4))]

@@ -57,7 +57,8 @@ def test_value_clipping_bends_the_direction():
     assert gradient(layer).tolist() == [1.0, -1.0, 0.5]
     layer = model(NAN, INF, -INF)
     grad_value_(layer, 2.0)
-    assert gradient(layer)[0].isnan() and gradient(layer)[1:].tolist() == [2.0, -2.0]
+    assert gradient(layer)[0].isnan()
+    assert gradient(layer)[1:].tolist() == [2.0, -2.0]
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
@@ -71,7 +72,8 @@ def test_raise_names_the_parameter_and_leaves_the_gradients(bad: float):
     ):
         with pytest.raises(RuntimeError, match=rf"gradient of parameter {name} \(shape \[1\]\) is not finite: "):
             grad_norm_(params, 1.0)
-    assert gradient(layer)[:2].tolist() == [1.0, 2.0] and not gradient(layer)[2].isfinite()
+    assert gradient(layer)[:2].tolist() == [1.0, 2.0]
+    assert not gradient(layer)[2].isfinite()
     with pytest.raises(RuntimeError, match=r"1 NaN and 1 Inf among 2 elements"):
         grad_norm_(model(NAN, INF, 1.0), 1.0)
 
@@ -94,9 +96,11 @@ def test_skip_makes_the_coming_step_change_nothing():
 def test_keep_does_as_torch_does():
     layer = model(1.0, INF, 2.0)
     assert grad_norm_(layer, 1.0, nonfinite="keep").isinf()
-    assert gradient(layer)[[0, 2]].tolist() == [0.0, 0.0] and gradient(layer)[1].isnan()
+    assert gradient(layer)[[0, 2]].tolist() == [0.0, 0.0]
+    assert gradient(layer)[1].isnan()
     layer = model(1.0, NAN, 2.0)
-    assert grad_norm_(layer, 1.0, nonfinite="keep").isnan() and gradient(layer).isnan().all()
+    assert grad_norm_(layer, 1.0, nonfinite="keep").isnan()
+    assert gradient(layer).isnan().all()
 
 
 @pytest.mark.parametrize("nonfinite", ["raise", "skip"])
@@ -109,10 +113,12 @@ def test_a_norm_beyond_the_dtype_is_measured_and_clipped_all_the_same(nonfinite:
 
 def test_parameters_without_gradient_and_empty_lists_are_fine():
     layer = torch.nn.Linear(2, 1)
-    assert grad_norm_(layer, 1.0).item() == 0 and grad_norm_([], 1.0).item() == 0
+    assert grad_norm_(layer, 1.0).item() == 0
+    assert grad_norm_([], 1.0).item() == 0
     grad_value_(layer, 1.0)
     layer.bias.grad = torch.tensor([5.0])
-    assert grad_norm_(iter(layer.parameters()), 1.0).item() == 5 and layer.bias.grad.item() == pytest.approx(1)
+    assert grad_norm_(iter(layer.parameters()), 1.0).item() == 5
+    assert layer.bias.grad.item() == pytest.approx(1)
     assert grad_norm_(layer, INF).item() == pytest.approx(1)
     grad_norm_(layer, 0)
     assert layer.bias.grad.item() == 0
@@ -148,6 +154,7 @@ def test_zero_is_no_limit_per_step_and_bad_kinds_are_named():
 
 
 def test_settings_are_values_that_print_compare_and_stay():
-    assert Norm(1.0) == Norm(1.0) != Norm(2.0) and repr(Value(0.5)) == "Value(clip_value=0.5)"
+    assert Norm(1.0) == Norm(1.0) != Norm(2.0)
+    assert repr(Value(0.5)) == "Value(clip_value=0.5)"
     with pytest.raises(AttributeError):
         Norm(1.0).max_norm = 2.0

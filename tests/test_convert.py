@@ -42,11 +42,13 @@ def test_every_layer_of_a_model_is_swapped_and_nothing_else():
     model = Model()
     modules, parameters = list(model.modules()), [id(p) for p in model.parameters()]
     assert convert_(model) is model
-    assert (
-        type(model.encoder["rnn"]) is ours.LSTM and type(model.decoder) is ours.GRU and type(model.step) is ours.RNNCell
-    )
-    assert model.again is model.decoder and type(model.head) is torch.nn.Linear
-    assert list(model.modules()) == modules and [id(p) for p in model.parameters()] == parameters
+    assert type(model.encoder["rnn"]) is ours.LSTM
+    assert type(model.decoder) is ours.GRU
+    assert type(model.step) is ours.RNNCell
+    assert model.again is model.decoder
+    assert type(model.head) is torch.nn.Linear
+    assert list(model.modules()) == modules
+    assert [id(p) for p in model.parameters()] == parameters
 
 
 def test_outputs_and_gradients_are_those_of_before():
@@ -61,7 +63,8 @@ def test_outputs_and_gradients_are_those_of_before():
 def test_round_trip_is_exact():
     model, x = Model(), torch.randn(7, 3, 4)
     before, out, shown, names = snapshot(model), model(x), repr(model), list(model.state_dict())
-    assert repr(convert_(model)) == shown and list(model.state_dict()) == names
+    assert repr(convert_(model)) == shown
+    assert list(model.state_dict()) == names
     model(x)
     assert revert_(model) is model
     assert snapshot(model) == before
@@ -72,10 +75,14 @@ def test_round_trip_is_exact():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_model_may_be_the_layer_itself(name: str):
     layer = getattr(torch.nn, name)(4, 6)
-    assert convert_(layer) is layer and type(layer) is getattr(ours, name)
-    assert convert_(layer) is layer and type(layer) is getattr(ours, name)
-    assert revert_(layer) is layer and type(layer) is getattr(torch.nn, name)
-    assert revert_(layer) is layer and type(layer) is getattr(torch.nn, name)
+    assert convert_(layer) is layer
+    assert type(layer) is getattr(ours, name)
+    assert convert_(layer) is layer
+    assert type(layer) is getattr(ours, name)
+    assert revert_(layer) is layer
+    assert type(layer) is getattr(torch.nn, name)
+    assert revert_(layer) is layer
+    assert type(layer) is getattr(torch.nn, name)
 
 
 def test_hooks_buffers_flags_and_the_optimizer_go_on_working():
@@ -88,11 +95,14 @@ def test_hooks_buffers_flags_and_the_optimizer_go_on_working():
     layer.note = "mine"
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     convert_(model)
-    assert not layer.training and layer.note == "mine" and "scale" in dict(layer.named_buffers())
+    assert not layer.training
+    assert layer.note == "mine"
+    assert "scale" in dict(layer.named_buffers())
     before = layer.weight_hh_l1_reverse.clone()
     model(torch.randn(7, 3, 4, requires_grad=True)).sum().backward()
     optimizer.step()
-    assert calls == ["forward", "backward"] and not torch.equal(before, layer.weight_hh_l1_reverse)
+    assert calls == ["forward", "backward"]
+    assert not torch.equal(before, layer.weight_hh_l1_reverse)
 
 
 def test_subclasses_and_residual_layers_are_left_alone():
@@ -104,7 +114,8 @@ def test_subclasses_and_residual_layers_are_left_alone():
 
     model = torch.nn.ModuleList([Theirs(4, 6), Mine(4, 6), ours.ResidualRNN(4, 6), ours.ResidualRNNCell(4, 6)])
     kinds = [type(m) for m in model]
-    assert [type(m) for m in convert_(model)] == kinds and [type(m) for m in revert_(model)] == kinds
+    assert [type(m) for m in convert_(model)] == kinds
+    assert [type(m) for m in revert_(model)] == kinds
 
 
 def test_a_layer_built_as_ours_reverts_and_drops_what_torch_nn_does_not_know():
@@ -113,10 +124,13 @@ def test_a_layer_built_as_ours_reverts_and_drops_what_torch_nn_does_not_know():
     out = layer(x)[0]
     revert_(layer)
     torch.testing.assert_close(layer(x)[0], out)
-    assert type(layer) is torch.nn.GRU and not {"state_clip", "truncate"} & vars(layer).keys()
-    assert convert_(layer).state_clip is None and layer.truncate is None
+    assert type(layer) is torch.nn.GRU
+    assert not {"state_clip", "truncate"} & vars(layer).keys()
+    assert convert_(layer).state_clip is None
+    assert layer.truncate is None
     layer.state_clip = Norm(2.0)
-    assert "state_clip=Norm(max_norm=2.0)" in repr(layer) and torch.equal(layer(x)[0], out)
+    assert "state_clip=Norm(max_norm=2.0)" in repr(layer)
+    assert torch.equal(layer(x)[0], out)
 
 
 @pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "GRUCell"])
@@ -131,13 +145,15 @@ def test_parametrizations_survive(name: str):
 
     expected = run(layer)
     convert_(layer)
-    assert isinstance(layer, getattr(ours, name)) and parametrize.is_parametrized(layer, weight)
+    assert isinstance(layer, getattr(ours, name))
+    assert parametrize.is_parametrized(layer, weight)
     torch.testing.assert_close(run(layer), expected)
     torch.testing.assert_close(run(copy.deepcopy(layer)), expected)
     run(layer).sum().backward()
     assert layer.parametrizations[weight].original.grad.abs().sum() > 0
     revert_(layer)
-    assert isinstance(layer, getattr(torch.nn, name)) and type(layer).__name__ == kind.__name__
+    assert isinstance(layer, getattr(torch.nn, name))
+    assert type(layer).__name__ == kind.__name__
     torch.testing.assert_close(run(layer), expected)
     parametrize.remove_parametrizations(convert_(layer), weight)
     assert type(layer) is getattr(ours, name)

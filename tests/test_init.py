@@ -63,7 +63,8 @@ def test_xavier_draws_every_input_block_with_its_own_fans(name: str):
     assert init.xavier_(rnn) is rnn
     for block in gates(rnn, name, "weight_ih"):
         bound = math.sqrt(6 / sum(block.shape))
-        assert block.abs().max() <= bound and block.std() == pytest.approx(bound / math.sqrt(3), rel=0.25)
+        assert block.abs().max() <= bound
+        assert block.std() == pytest.approx(bound / math.sqrt(3), rel=0.25)
     assert all(torch.equal(v, before[k]) for k, v in rnn.state_dict().items() if "weight_ih" not in k)
 
 
@@ -81,7 +82,8 @@ def test_forget_bias_sits_in_one_bias_of_the_keeping_gate(name: str):
     before = {k: v.clone() for k, v in rnn.state_dict().items()}
     assert init.forget_bias_(rnn, 1.5) is rnn
     for first, second in bias(rnn, name, "f" if "LSTM" in name else "z"):
-        assert torch.equal(first, torch.full((H,), 1.5)) and not second.any()
+        assert torch.equal(first, torch.full((H,), 1.5))
+        assert not second.any()
     keep = slice(H, 2 * H)  # f of i f g o, z of r z n
     for k, v in rnn.state_dict().items():
         if "bias" in k:
@@ -96,11 +98,14 @@ def test_chrono_biases_are_logs_up_to_t_and_the_input_gate_mirrors_them(name: st
     assert init.chrono_(rnn, 50) is rnn
     keep = bias(rnn, name, "f" if "LSTM" in name else "z")
     values = torch.cat([first for first, _ in keep])
-    assert values.min() >= 0 and values.max() <= math.log(49) and values.std() > 0.1
+    assert values.min() >= 0
+    assert values.max() <= math.log(49)
+    assert values.std() > 0.1
     assert not any(second.any() for _, second in keep)
     if "LSTM" in name:
         for (forget, _), (enter, zero) in zip(keep, bias(rnn, name, "i"), strict=True):
-            assert torch.equal(enter, -forget) and not zero.any()
+            assert torch.equal(enter, -forget)
+            assert not zero.any()
     assert len({tuple(first.tolist()) for first, _ in keep}) == len(keep)
 
 
@@ -122,7 +127,8 @@ def test_spectrum_of_known_matrices():
         rnn.weight_hh_l0.copy_(torch.tensor([[0.5, 100.0], [0.0, 0.25]]))
     spectrum = init.recurrent_spectrum(rnn)["l0"]["h"]
     assert spectrum.radius == pytest.approx(0.5)  # not normal: a step can do far more than the long run
-    assert spectrum.largest > 100 and spectrum.largest * spectrum.smallest == pytest.approx(0.125)
+    assert spectrum.largest > 100
+    assert spectrum.largest * spectrum.smallest == pytest.approx(0.125)
     with torch.no_grad():
         rnn.weight_hh_l0.copy_(2 * torch.tensor([[0.0, -1.0], [1.0, 0.0]]))
     assert tuple(init.recurrent_spectrum(rnn)["l0"]["h"]) == pytest.approx((2, 2, 2))  # a complex pair
@@ -138,9 +144,8 @@ def test_projection(kind: type):
         torch.testing.assert_close(block.T @ block, torch.eye(3), rtol=0, atol=1e-5)
     singular = torch.linalg.svdvals(lstm.weight_hr_l0.detach())
     spectrum = init.recurrent_spectrum(lstm)["l0"]["f"]
-    assert spectrum.largest == pytest.approx(float(singular[0]), rel=1e-5) and spectrum.smallest == pytest.approx(
-        0, abs=1e-6
-    )
+    assert spectrum.largest == pytest.approx(float(singular[0]), rel=1e-5)
+    assert spectrum.smallest == pytest.approx(0, abs=1e-6)
 
 
 def test_half_precision_and_no_bias_and_parametrized_layers():

@@ -14,6 +14,7 @@ from pairs import CELLS, LAYERS, as_dtype, build, everything, states
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import seqgrad.nn as ours
+from seqgrad.record import record
 
 # torch.nn says so about itself, on a projected LSTM.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
@@ -69,9 +70,11 @@ def test_packed_sequence_equals_torch_nn(kind: str, enforce_sorted: bool, length
     for hx in (None, states(mine, len(lengths))):
         compare(mine, theirs, packed, hx)
     out, peer = mine(packed)[0], theirs(packed)[0]
-    assert torch.equal(out.batch_sizes, peer.batch_sizes) and out.batch_sizes.device.type == "cpu"
+    assert torch.equal(out.batch_sizes, peer.batch_sizes)
+    assert out.batch_sizes.device.type == "cpu"
     for got, expected in ((out.sorted_indices, peer.sorted_indices), (out.unsorted_indices, peer.unsorted_indices)):
-        assert (got is None) == (expected is None) and (got is None or torch.equal(got, expected))
+        assert (got is None) == (expected is None)
+        assert got is None or torch.equal(got, expected)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -101,8 +104,11 @@ def test_steps_beyond_the_length_are_zero_and_reach_no_gradient(kind: str):
         out, _ = mine(value, lengths=lengths)
         out.square().sum().backward()
     assert torch.equal(x.grad, poisoned.grad)
-    assert torch.equal(out[4:, 1], torch.zeros(2, 8, dtype=torch.float64)) and not out[:, 2].any()
-    assert not x.grad[4:, 1].any() and not x.grad[:, 2].any() and x.grad[:4, 1].all()
+    assert torch.equal(out[4:, 1], torch.zeros(2, 8, dtype=torch.float64))
+    assert not out[:, 2].any()
+    assert not x.grad[4:, 1].any()
+    assert not x.grad[:, 2].any()
+    assert x.grad[:4, 1].all()
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -111,7 +117,8 @@ def test_a_sample_of_length_zero_keeps_its_initial_state(kind: str):
     hx = states(mine, 2)
     _, state = mine(torch.randn(5, 2, 3), hx, lengths=[0, 5])
     for got, start in zip(*((v if kind == "lstm" else (v,)) for v in (state, hx)), strict=True):
-        assert torch.equal(got[:, 0], start[:, 0]) and not torch.equal(got[:, 1], start[:, 1])
+        assert torch.equal(got[:, 0], start[:, 0])
+        assert not torch.equal(got[:, 1], start[:, 1])
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -213,7 +220,9 @@ def test_nan_stays_in_its_sample_and_saturation_is_finite(kind: str):
     x = torch.randn(4, 3, 5)
     x[1, 2] = float("nan")
     got, expected = mine(x)[0], theirs(x)[0]
-    assert torch.equal(got.isnan(), expected.isnan()) and got.isnan()[1:, 2].all() and not got[:, :2].isnan().any()
+    assert torch.equal(got.isnan(), expected.isnan())
+    assert got.isnan()[1:, 2].all()
+    assert not got[:, :2].isnan().any()
     if kind != "rnn_relu":
         x = torch.full((4, 3, 5), 1e4)
         torch.testing.assert_close(mine(x)[0], theirs(x)[0])
@@ -223,16 +232,22 @@ def test_nan_stays_in_its_sample_and_saturation_is_finite(kind: str):
 @pytest.mark.parametrize("last_only", [True, False])
 def test_retain_grad_on_torch_nn_shows_only_the_direct_gradient(kind: str, last_only: bool):
     """The trap: with a last-step loss every earlier step shows exactly 0, though the state does carry gradient."""
-    _, theirs = build(kind, 3, 4)
+    mine, theirs = build(kind, 3, 4)
     x = torch.randn(6, 2, 3, requires_grad=True)
     out, _ = theirs(x)
     out.retain_grad()
     (out[-1] if last_only else out).sum().backward()
     assert x.grad.abs().sum(-1).all()  # gradient did travel to every step
+    direct = torch.ones(6, 2, 4)
     if last_only:
-        assert torch.equal(out.grad[:-1], torch.zeros(5, 2, 4)) and torch.equal(out.grad[-1], torch.ones(2, 4))
-    else:
-        assert torch.equal(out.grad, torch.ones(6, 2, 4))
+        direct[:-1] = 0
+    assert torch.equal(out.grad, direct)
+
+    with record(mine) as rec:
+        out, _ = mine(x)
+        (out[-1] if last_only else out).sum().backward()
+    assert rec["l0"].grad_h[:-1].all()
+    assert not torch.allclose(rec["l0"].grad_h, direct.norm(dim=-1))
 
 
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])

@@ -10,6 +10,7 @@ import pickle
 import pytest
 import torch
 from pairs import CELLS, LAYERS, build, states
+from torch.autograd import forward_ad
 from torch.nn.utils import parametrizations, parametrize
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -42,7 +43,8 @@ def test_residual_rnn_has_the_parameters_of_rnn():
         a = mine(4, 6).state_dict()
         torch.manual_seed(0)
         b = theirs(4, 6).state_dict()
-        assert list(a) == list(b) and all(torch.equal(a[k], b[k]) for k in a)
+        assert list(a) == list(b)
+        assert all(torch.equal(a[k], b[k]) for k in a)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -121,14 +123,16 @@ def test_copies_keep_weights_and_options(name: str, copier: str):
         twin = copy.deepcopy(module)
     elif copier == "pickle":
         data = pickle.dumps(module)
-        assert b"seqgrad.nn" in data and b"_cells" not in data
+        assert b"seqgrad.nn" in data
+        assert b"_cells" not in data
         twin = pickle.loads(data)
     else:
         buffer = io.BytesIO()
         torch.save(module, buffer)
         buffer.seek(0)
         twin = torch.load(buffer, weights_only=False)
-    assert repr(twin) == repr(module) and type(twin) is type(module)
+    assert repr(twin) == repr(module)
+    assert type(twin) is type(module)
     x = torch.randn(3, 4) if name.endswith("Cell") else torch.randn(5, 3, 4)
     got, expected = twin(x), module(x)
     torch.testing.assert_close(got, expected, rtol=0, atol=0)
@@ -163,7 +167,8 @@ def test_meta_modules_build_and_run(name: str):
     mine, theirs = pair(name, device="meta")
     x = torch.zeros((3, 4) if name.endswith("cell") else (5, 3, 4), device="meta")
     for got, expected in zip(flat(mine(x)), flat(theirs(x)), strict=True):
-        assert got.is_meta and got.shape == expected.shape
+        assert got.is_meta
+        assert got.shape == expected.shape
     assert next(mine.to_empty(device="cpu").parameters()).device.type == "cpu"
 
 
@@ -186,7 +191,8 @@ def test_autocast_computes_in_its_dtype_and_gradients_keep_theirs(name: str):
         assert value.dtype == torch.bfloat16
         torch.testing.assert_close(value, peer, rtol=3e-2, atol=3e-2, check_dtype=False)
     got[0].float().sum().backward()
-    assert x.grad.dtype == torch.float32 and all(p.grad.dtype == torch.float32 for p in mine.parameters())
+    assert x.grad.dtype == torch.float32
+    assert all(p.grad.dtype == torch.float32 for p in mine.parameters())
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -220,6 +226,34 @@ def test_parametrized_and_functional_weights_are_used(name: str):
     got = torch.func.functional_call(fresh, weights, (x,))[0]
     fresh.load_state_dict(weights)
     assert torch.equal(got, fresh(x)[0])
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch warns about itself in make_dual
+def test_torch_func_and_forward_mode_equal_torch_nn(name: str):
+    mine, theirs = pair(name, dtype=torch.float64)
+    x = torch.randn((3, 4) if name.endswith("cell") else (5, 3, 4), dtype=torch.float64)
+    weights, tangent = dict(mine.named_parameters()), torch.randn_like(x)
+    found = []
+    for module in (mine, theirs):
+
+        def run(x, weights=weights, module=module):
+            return flat(torch.func.functional_call(module, weights, (x,)))[0]
+
+        grads = torch.func.grad(lambda w, run=run: run(x, w).square().sum())(weights)
+        with forward_ad.dual_level():
+            dual = forward_ad.unpack_dual(run(forward_ad.make_dual(x, tangent))).tangent
+        found.append([*grads.values(), torch.func.jvp(run, (x,), (tangent,))[1], dual, run(x)])
+    for got, expected in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+    assert found[0][-2].abs().sum() > 0
+    many = torch.stack([x, 2 * x, -x])
+    torch.testing.assert_close(
+        torch.vmap(lambda v: flat(mine(v))[0])(many), torch.stack([flat(mine(v))[0] for v in many])
+    )
+    mine.state_clip = Norm(1.0)
+    with pytest.raises(RuntimeError, match="state_clip acts in"):
+        torch.func.jvp(lambda v: flat(mine(v))[0], (x,), (tangent,))
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -281,7 +315,8 @@ def test_subclass_and_state_of_a_module_hold_their_options_after_hooks_and_modes
     module.register_forward_hook(lambda m, i, o: seen.append(o[0].shape))
     module.eval().train()
     module(torch.randn(5, 3, 4), lengths=[5, 1, 2])
-    assert seen == [torch.Size([5, 3, 6])] and module.truncate == 2
+    assert seen == [torch.Size([5, 3, 6])]
+    assert module.truncate == 2
 
 
 def flat(value):

@@ -45,7 +45,8 @@ def test_no_gradient_crosses_the_cut():
         if is_last:
             assert t0 == 8
             out[-1].sum().backward()
-    assert torch.equal(x.grad[:8], torch.zeros(8, 2, 3)) and x.grad[8].all()
+    assert torch.equal(x.grad[:8], torch.zeros(8, 2, 3))
+    assert x.grad[8].all()
 
 
 def test_detach_keeps_values_structure_and_none():
@@ -53,10 +54,16 @@ def test_detach_keeps_values_structure_and_none():
     h = torch.ones(2, requires_grad=True) * 2
     state = [None, (h, Pair(h, None))]
     found = detach(state)
-    assert type(found) is list and found[0] is None and type(found[1][1]) is Pair and found[1][1].c is None
+    assert type(found) is list
+    assert found[0] is None
+    assert type(found[1][1]) is Pair
+    assert found[1][1].c is None
     for tensor in (found[1][0], found[1][1].h):
-        assert torch.equal(tensor, h) and not tensor.requires_grad and tensor.data_ptr() == h.data_ptr()
-    assert detach(None) is None and h.requires_grad
+        assert torch.equal(tensor, h)
+        assert not tensor.requires_grad
+        assert tensor.data_ptr() == h.data_ptr()
+    assert detach(None) is None
+    assert h.requires_grad
 
 
 @pytest.mark.parametrize("state", [pack_sequence([torch.ones(2, 1)]), "h", {"h": torch.ones(1)}, 3])

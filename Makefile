@@ -1,0 +1,91 @@
+# The front door. `make lesson` and `make test` create what they need in .venv and reuse it; `make help` lists the rest.
+#
+#   PYTHON=python3.12     another interpreter
+#   TORCH=torch==2.12.0   another torch (anything pip understands, options included)
+#   SEQGRAD_CUDA=0        never compile the CUDA kernels (1: fail without a toolkit)
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV ?= .venv
+OUT ?= lesson_out
+LANGUAGE ?= en
+
+BIN := $(VENV)/bin
+NATIVE := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
+
+.DEFAULT_GOAL := help
+.PHONY: help lesson test check lint types cpp cpp-sanitized format bench build clean tools
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+
+lesson: $(VENV)/.package  ## measure real networks, write figures and the report (LANGUAGE=es for Spanish)
+	@$(BIN)/python -m seqgrad lesson --out $(OUT) --lang $(LANGUAGE)
+	@echo "Report: $(OUT)/report.html"
+
+test: $(VENV)/.test  ## the Python tests
+	$(BIN)/python -m pytest
+
+check: lint types cpp-sanitized  ## formatting, lint, types, C++ tests under sanitizers
+
+lint: tools
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	find csrc tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
+	  | xargs -0 $(BIN)/clang-format --dry-run --Werror
+
+types: tools
+	$(BIN)/mypy
+
+format: tools  ## rewrite all sources in the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	find csrc tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(BIN)/clang-format -i
+
+cpp:  ## the C++ tests, without torch
+	cmake -S . -B build/cpp -DCMAKE_BUILD_TYPE=Release
+	cmake --build build/cpp --parallel
+	ctest --test-dir build/cpp --output-on-failure
+
+cpp-sanitized:  ## the C++ tests under ASan + UBSan, then under TSan
+	for kind in address thread; do \
+	  cmake -S . -B build/cpp-$$kind -DSEQGRAD_SANITIZE=$$kind && \
+	  cmake --build build/cpp-$$kind --parallel && \
+	  ctest --test-dir build/cpp-$$kind --output-on-failure || exit 1; \
+	done
+
+bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, and bench.json
+	$(BIN)/python benchmarks/bench_layers.py --quick --json bench.json
+
+build: $(VENV)/.package  ## .venv with torch and the package, editable
+
+tools: $(VENV)/.dev
+
+clean:  ## remove everything that was built or measured
+	rm -rf $(VENV) build dist $(OUT) bench.json seqgrad/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+# What an ordinary Debian or Ubuntu may lack, named all at once before anything is downloaded.
+$(VENV)/.torch:
+	@missing=""; \
+	command -v $(PYTHON) >/dev/null || missing="$$missing python3"; \
+	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	command -v c++ >/dev/null || missing="$$missing g++"; \
+	if [ -n "$$missing" ]; then \
+	  echo "make: this machine lacks:$$missing. On Debian or Ubuntu: sudo apt install$$missing" >&2; exit 1; fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH) "setuptools>=77" wheel ninja
+	@touch $@
+
+# Rebuilt when a kernel, its build or the dependencies change; Python files are read where they are.
+$(VENV)/.package: $(VENV)/.torch pyproject.toml setup.py $(NATIVE)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[all]'
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.package
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,159 @@
+// The CPU engine against plain loops: every cell, instruction set of this machine, float and double, on ragged shapes,
+// over real threads. All memory is exact-size and filled with NaN, so that ASan sees a step outside and a comparison
+// sees a value that was never written; TSan sees two threads that meet.
+#include <cmath>
+#include <limits>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+#include "cpu/engine.h"
+#include "naive_layer.h"
+
+using namespace seqgrad;
+
+namespace {
+
+void launch_threads(int64_t count, void (*run)(void*, int64_t), void* context) {
+  std::vector<std::thread> threads;
+  for (int64_t i = 0; i < count; ++i) threads.emplace_back(run, context, i);
+  for (std::thread& thread : threads) thread.join();
+}
+
+struct Shape {
+  int64_t T, N, I, H, P;
+};
+
+struct Options {
+  bool reverse = false, ragged = false;
+  int64_t truncate = 0;
+  ClipKind clip = ClipKind::none;
+  int threads = 3;
+};
+
+naive::Row uniform(std::mt19937& random, int64_t count, double bound) {
+  std::uniform_real_distribution<double> values(-bound, bound);
+  naive::Row row(count);
+  for (double& v : row) v = double(float(values(random)));  // exact in float too
+  return row;
+}
+
+naive::Inputs make_inputs(const Layer& p, const Options& options, std::mt19937& random) {
+  const int64_t rows = p.traits().gates * p.H, cells = p.traits().states == 2 ? p.N * p.H : 0;
+  const double bound = 1 / std::sqrt(double(p.H));
+  naive::Inputs in;
+  in.w_ih = uniform(random, rows * p.I, bound), in.w_hh = uniform(random, rows * p.P, bound);
+  in.b_ih = uniform(random, rows, bound), in.b_hh = uniform(random, rows, bound);
+  if (p.P != p.H) in.w_hr = uniform(random, p.P * p.H, bound);
+  in.x = uniform(random, p.T * p.N * p.I, 1), in.h0 = uniform(random, p.N * p.P, 1), in.c0 = uniform(random, cells, 1);
+  in.grad_out = uniform(random, p.T * p.N * p.P, 1), in.grad_hn = uniform(random, p.N * p.P, 1);
+  in.grad_cn = uniform(random, cells, 1);
+  for (int64_t n = 0; n < p.N; ++n) in.lengths.push_back(options.ragged ? int64_t(random() % (p.T + 1)) : p.T);
+  return in;
+}
+
+template <class A>
+std::vector<A> as(const naive::Row& row) {
+  return std::vector<A>(row.begin(), row.end());
+}
+
+template <class A>
+std::vector<A> unwritten(size_t count) {
+  return std::vector<A>(count, std::numeric_limits<A>::quiet_NaN());
+}
+
+// Relative to the largest value of the array: single elements may cancel.
+template <class A>
+void compare(const std::string& what, const std::vector<A>& got, const naive::Row& expected) {
+  double most = 0;
+  for (double v : expected) most = std::fabs(v) > most ? std::fabs(v) : most;
+  const std::string context = check::context;
+  const double tolerance = std::is_same_v<A, double> ? 1e-12 : 2e-5;
+  check::context += ", " + what;
+  CHECK(got.size() == expected.size());
+  for (size_t i = 0; i < got.size() && check::failures < 20; ++i)
+    CHECK_CLOSE(double(got[i]), expected[i], tolerance, most > 1e-3 ? most : 1e-3);
+  check::context = context;
+}
+
+template <class A>
+void run_engine(const cpu::Engine& engine, Layer p, const naive::Inputs& in, const Options& options, const naive::Outputs& right) {
+  const auto w_ih = as<A>(in.w_ih), w_hh = as<A>(in.w_hh), b_ih = as<A>(in.b_ih), b_hh = as<A>(in.b_hh), w_hr = as<A>(in.w_hr);
+  const auto x = as<A>(in.x), h0 = as<A>(in.h0), c0 = as<A>(in.c0);
+  const auto grad_out = as<A>(in.grad_out), grad_hn = as<A>(in.grad_hn), grad_cn = as<A>(in.grad_cn);
+  const bool two = p.traits().states == 2;
+  p.dtype = std::is_same_v<A, double> ? DType::float64 : DType::float32;
+  p.w_ih = w_ih.data(), p.w_hh = w_hh.data(), p.b_ih = b_ih.data(), p.b_hh = b_hh.data();
+  p.w_hr = w_hr.empty() ? nullptr : w_hr.data();
+  p.x = x.data(), p.x_stride_t = p.N * p.I, p.x_stride_n = p.I, p.h0 = h0.data(), p.c0 = two ? c0.data() : nullptr;
+  p.lengths = options.ragged ? in.lengths.data() : nullptr;
+  const Parallel parallel{options.threads, launch_threads};
+
+  auto out = unwritten<A>(right.out.size()), hn = unwritten<A>(right.hn.size()), cn = unwritten<A>(right.cn.size());
+  auto saved = unwritten<A>(p.T * p.N * p.traits().saved * p.H);
+  engine.forward(p, {out.data(), hn.data(), two ? cn.data() : nullptr, saved.data()}, parallel);
+  compare("out", out, right.out), compare("hn", hn, right.hn), compare("cn", cn, right.cn);
+
+  Backward b;
+  b.out = out.data(), b.saved = saved.data();
+  b.grad_out = grad_out.data(), b.grad_out_stride_t = p.N * p.P, b.grad_out_stride_n = p.P;
+  b.grad_hn = grad_hn.data(), b.grad_cn = two ? grad_cn.data() : nullptr;
+  auto dx = unwritten<A>(right.dx.size()), dw_ih = unwritten<A>(right.dw_ih.size()), dw_hh = unwritten<A>(right.dw_hh.size());
+  auto db_ih = unwritten<A>(right.db_ih.size()), db_hh = unwritten<A>(right.db_hh.size());
+  auto dw_hr = unwritten<A>(right.dw_hr.size()), dh0 = unwritten<A>(right.dh0.size()), dc0 = unwritten<A>(right.dc0.size());
+  const NormRows rows = norm_rows(p);
+  auto norms = unwritten<A>(rows.count * p.T * p.N);
+  b.dx = dx.data(), b.dw_ih = dw_ih.data(), b.dw_hh = dw_hh.data(), b.db_ih = db_ih.data(), b.db_hh = db_hh.data();
+  b.dw_hr = dw_hr.empty() ? nullptr : dw_hr.data(), b.dh0 = dh0.data(), b.dc0 = two ? dc0.data() : nullptr;
+  b.norms = norms.data();
+  engine.backward(p, b, parallel);
+  compare("dx", dx, right.dx), compare("dw_ih", dw_ih, right.dw_ih), compare("dw_hh", dw_hh, right.dw_hh);
+  compare("db_ih", db_ih, right.db_ih), compare("db_hh", db_hh, right.db_hh), compare("dw_hr", dw_hr, right.dw_hr);
+  compare("dh0", dh0, right.dh0), compare("dc0", dc0, right.dc0);
+  const auto quantity = [&](int row) { return std::vector<A>(&norms[row * p.T * p.N], &norms[row * p.T * p.N] + p.T * p.N); };
+  compare("grad_h", quantity(rows.grad_h), right.grad_h), compare("grad_carry", quantity(rows.grad_carry), right.grad_carry);
+  if (rows.grad_c >= 0) compare("grad_c", quantity(rows.grad_c), right.grad_c);
+  if (rows.clip_hits >= 0) compare("clip_hits", quantity(rows.clip_hits), right.hits);
+}
+
+void check_layer(const Shape& shape, const Options& options) {
+  const cpu::Engine* engines[8];
+  const int engine_count = cpu::available(engines, 8);
+  for (int id = 0; id < kCellCount; ++id) {
+    Layer p;
+    p.cell = static_cast<CellId>(id);
+    p.T = shape.T, p.N = shape.N, p.I = shape.I, p.H = shape.H, p.P = shape.P;
+    if (p.P != p.H && p.traits().states != 2) continue;
+    p.reverse = options.reverse, p.scale = 0.7, p.truncate = options.truncate, p.clip = options.clip, p.clip_limit = 0.8;
+    std::mt19937 random(17 + id);
+    const naive::Inputs in = make_inputs(p, options, random);
+    p.w_hr = in.w_hr.empty() ? nullptr : in.w_hr.data();  // for the plain loops: whether there is a projection
+    p.lengths = nullptr;
+    const naive::Outputs right = naive::run(p, in);
+    for (int e = 0; e < engine_count; ++e) {
+      const std::string name = std::string(kCells[id].name) + ", " + engines[e]->name + ", T=" + std::to_string(p.T) +
+                               " N=" + std::to_string(p.N) + " I=" + std::to_string(p.I) + " H=" + std::to_string(p.H);
+      check::context = name + ", float";
+      run_engine<float>(*engines[e], p, in, options, right);
+      check::context = name + ", double";
+      run_engine<double>(*engines[e], p, in, options, right);
+    }
+  }
+}
+
+}  // namespace
+
+TEST(single_step_single_unit) { check_layer({1, 1, 1, 1, 1}, {}); }
+TEST(ragged_tiles) { check_layer({5, 8, 3, 33, 33}, {}); }
+TEST(ragged_lengths) { check_layer({7, 9, 5, 17, 17}, {.ragged = true}); }
+TEST(ragged_lengths_reversed) { check_layer({7, 9, 5, 17, 17}, {.reverse = true, .ragged = true}); }
+TEST(projection) { check_layer({4, 5, 6, 19, 7}, {.reverse = true}); }
+TEST(truncation) { check_layer({7, 3, 2, 9, 9}, {.ragged = true, .truncate = 3}); }
+TEST(truncation_reversed) { check_layer({7, 3, 2, 9, 9}, {.reverse = true, .ragged = true, .truncate = 3}); }
+TEST(clipped_by_norm) { check_layer({6, 3, 2, 9, 9}, {.clip = ClipKind::norm}); }
+TEST(clipped_by_value) { check_layer({6, 3, 2, 9, 9}, {.clip = ClipKind::value}); }
+// Enough work for a slice per thread (the engine keeps small problems on one), several chunks of time steps.
+TEST(several_threads) { check_layer({70, 9, 40, 41, 41}, {.ragged = true}); }
+TEST(one_thread) { check_layer({70, 9, 40, 41, 41}, {.ragged = true, .threads = 1}); }
