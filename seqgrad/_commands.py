@@ -140,13 +140,18 @@ def _run(name: str, quick: bool, bar: Bar, lang: str, before: float, share: floa
 
     title = say(f"name.{name}", lang)
     if name == "long_dependency":
-        options["workers"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        options["workers"] = _processors()
     try:
         return experiments.run(
             name, quick=quick, progress=lambda done, what: bar.show(before + share * done, title, what), **options
         )
     except RuntimeError as error:
         raise click.ClickException(f"{name}: {error}") from error
+
+
+def _processors() -> int:
+    """Processors this process may use, fewer than the machine has in a container or under taskset."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _need_matplotlib() -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from seqgrad import _doctor, experiments, report
+from seqgrad import _commands, _doctor, experiments, report
 from seqgrad.cli import main
 
 
@@ -36,6 +36,7 @@ def small(monkeypatch):
         for name, entry in experiments.EXPERIMENTS.items()
     }
     monkeypatch.setattr(experiments, "EXPERIMENTS", entries)
+    monkeypatch.setattr(_commands, "_processors", lambda: 1)  # starting processes takes longer than the work
     monkeypatch.setattr(report, "SECTIONS", report.SECTIONS[:1] + report.SECTIONS[-1:])  # two figures are enough here
 
 

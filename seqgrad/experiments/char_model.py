@@ -118,7 +118,7 @@ def char_model(
     stops = sorted({round(steps * (k / checkpoints) ** 2) for k in range(checkpoints + 1)})
     with seeded(seed):
         model = Speller(len(text.alphabet), hidden)
-        optimizer = torch.optim.Adam(model.parameters(), RATE)
+        optimizer = torch.optim.Adam(model.parameters(), RATE, fused=True)
         bits: list[float] = []
         marks: list[Checkpoint] = []
         for step in range(steps + 1):

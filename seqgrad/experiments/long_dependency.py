@@ -131,7 +131,7 @@ def train_once(network: str, length: int, seed: int, steps: int = 300) -> float:
         layer = build(NETWORKS[network], hidden=HIDDEN, steps=length)
         head = nn.Linear(HIDDEN, 2)
         parameters = [*layer.parameters(), *head.parameters()]
-        optimizer = torch.optim.Adam(parameters, RATE)
+        optimizer = torch.optim.Adam(parameters, RATE, fused=True)  # a third of a step at this size
         for _ in range(steps):
             x, y = first_element(length, BATCH)
             optimizer.zero_grad()
