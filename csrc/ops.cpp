@@ -72,8 +72,8 @@ struct Call {
 };
 
 Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0,
-               OptionalTensor c0, OptionalTensor lengths, const std::string& cell, bool reverse, double scale,
-               const std::string& clip, double clip_limit, int64_t truncate) {
+               OptionalTensor c0, OptionalTensor lengths, const std::string& cell, bool reverse, double scale, const std::string& clip,
+               double clip_limit, int64_t truncate) {
   Call call{x, w_ih, w_hh, h0, b_ih, b_hh, w_hr, c0, lengths, {}};
   call.layer.cell = cell_named(cell);
   call.layer.reverse = reverse;
@@ -88,8 +88,8 @@ Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, Optional
 // `tap` takes no part in the computation: its gradient is defined to be the norms (see seqgrad/_ops.py).
 std::tuple<Tensor, Tensor, Tensor, Tensor> forward_cpu(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh,
                                                        OptionalTensor w_hr, Tensor h0, OptionalTensor c0, OptionalTensor lengths,
-                                                       OptionalTensor tap, std::string cell, bool reverse, double scale,
-                                                       std::string clip, double clip_limit, int64_t truncate, bool save) {
+                                                       OptionalTensor tap, std::string cell, bool reverse, double scale, std::string clip,
+                                                       double clip_limit, int64_t truncate, bool save) {
   const Call call = make_call(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
   const Layer& p = call.layer;
   call.check_lengths();

@@ -62,16 +62,12 @@ def extension(package: Path = _PACKAGE) -> Extension:
     try:
         torch.ops.load_library(str(path))
     except (OSError, RuntimeError) as error:
-        raise ImportError(_why_unloadable(path, str(error))) from error
+        loader = error.__cause__ or error  # newer torch wraps what the system's loader said
+        raise ImportError(_why_unloadable(path, str(loader))) from error
     facts = json.loads(torch.ops.seqgrad.build_info())
     cells = tuple((str(name), int(gates), int(states), int(saved)) for name, gates, states, saved in facts.pop("cells"))
     info = BuildInfo(**facts)
-    if _is_source_tree(package) and digest(package.parent / "csrc") != info.sources:
-        warnings.warn(
-            f"seqgrad: {path.name} was built from other sources than those in {package.parent / 'csrc'}: results are "
-            f"those of the old kernels. Rebuild: {_REBUILD}",
-            stacklevel=2,
-        )
+    _warn_if_stale(package, info)
     return Extension(cells, info)
 
 
@@ -122,7 +118,18 @@ def cuda_devices() -> list[CudaDevice]:
     facts = torch.ops.seqgrad.cuda_devices()
     size = len(CudaDevice._fields)
     rows = [facts[i : i + size] for i in range(0, len(facts), size)]
-    return [CudaDevice(*row[:-1], cooperative_launch=bool(row[-1])) for row in rows]
+    return [CudaDevice._make([*row[:-1], bool(row[-1])]) for row in rows]
+
+
+def _warn_if_stale(package: Path, info: BuildInfo) -> None:
+    """Only a source tree can have gone on without its extension; an installed package holds no sources."""
+    sources = package.parent / "csrc"
+    if _is_source_tree(package) and digest(sources) != info.sources:
+        warnings.warn(
+            f"seqgrad: {_FILE} was built from other sources than those in {sources}: results are those of the old "
+            f"kernels. Rebuild: {_REBUILD}",
+            stacklevel=3,
+        )
 
 
 def _is_source_tree(package: Path) -> bool:

@@ -79,9 +79,13 @@ def layer(
         t is not None and t.requires_grad for t in (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, tap)
     )
     clip, limit = _clip_arguments(state_clip)
-    out, hn, cn, _ = torch.ops.seqgrad.forward.default(
-        x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, tap, cell, reverse, scale, clip, limit, truncate, save
-    )
+    arguments = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, tap, cell, reverse, scale, clip, limit, truncate, save)
+    if torch.compiler.is_compiling():
+        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*arguments)
+    elif save:
+        out, hn, cn, _ = _Forward.apply(*arguments)
+    else:
+        out, hn, cn, _ = _below_autograd(arguments)
     return out, hn, cn if CELLS[cell].states == 2 else None
 
 
@@ -181,6 +185,25 @@ def _forward_backward(
 
 
 torch.library.register_autograd("seqgrad::forward", _forward_backward, setup_context=_setup_forward)
+
+
+def _below_autograd(arguments: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.seqgrad.forward.default(*arguments)
+
+
+class _Forward(torch.autograd.Function):
+    """The same two functions as registered above, by the shorter road: torch.library's general one, which compiled
+    code takes, costs an eager call more time than a small layer does."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        output = _below_autograd(arguments)
+        _setup_forward(ctx, arguments, output)
+        ctx.mark_non_differentiable(output[3])
+        return output
+
+    backward = staticmethod(_forward_backward)
 
 
 def _setup_backward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...]) -> None:

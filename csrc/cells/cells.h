@@ -5,6 +5,7 @@
 #include "lstm.h"
 #include "rnn.h"
 
+// clang-format off
 #define SEQGRAD_CELLS(X)               \
   X(rnn_tanh, Rnn<Tanh>)               \
   X(rnn_relu, Rnn<Relu>)               \
@@ -12,6 +13,7 @@
   X(residual_relu, ResidualRnn<Relu>)  \
   X(gru, Gru)                          \
   X(lstm, Lstm)
+// clang-format on
 
 namespace seqgrad {
 

@@ -7,9 +7,9 @@
 namespace seqgrad {
 
 struct Gru {
-  static constexpr CellTraits kTraits{.gates = 3, .states = 1, .saved = 4, .split = true,
-                                      .reads_h = false, .reads_previous = true};
+  static constexpr CellTraits kTraits{.gates = 3, .states = 1, .saved = 4, .split = true, .reads_h = false, .reads_previous = true};
 
+  // clang-format off
   template <class M, class V>
   SEQGRAD_HD static void forward(Step<V>& s, double /*scale*/) {
     const V r  = M::sigmoid(s.in[0] + s.rec[0]);
@@ -30,6 +30,7 @@ struct Gru {
     g.dz[3] = dn * r;                              // n, recurrent side
     g.dh_prev = g.dh * z;
   }
+  // clang-format on
 };
 
 }  // namespace seqgrad

@@ -8,9 +8,9 @@ namespace seqgrad {
 
 struct Lstm {
   static constexpr int kSavedCell = 4;  // the plane of `saved` that holds c_t
-  static constexpr CellTraits kTraits{.gates = 4, .states = 2, .saved = 5, .split = false,
-                                      .reads_h = false, .reads_previous = false};
+  static constexpr CellTraits kTraits{.gates = 4, .states = 2, .saved = 5, .split = false, .reads_h = false, .reads_previous = false};
 
+  // clang-format off
   template <class M, class V>
   SEQGRAD_HD static void forward(Step<V>& s, double /*scale*/) {
     const V i = M::sigmoid(s.in[0] + s.rec[0]);
@@ -35,6 +35,7 @@ struct Lstm {
     d.dc_prev = dc * f;
     d.dh_prev = V{};
   }
+  // clang-format on
 };
 
 }  // namespace seqgrad

@@ -68,12 +68,13 @@ struct Checker {
       expected += (d++ ? ", " : "") + std::to_string(size);
     }
     if (!same) fail(std::string(name) + " must have shape [" + expected + "], got " + shape_text(t));
-    if (t.scalar_type() != type)
-      fail(std::string(name) + " must be " + dtype_name(type) + ", got " + dtype_name(t.scalar_type()));
+    if (t.scalar_type() != type) fail(std::string(name) + " must be " + dtype_name(type) + ", got " + dtype_name(t.scalar_type()));
     if (t.is_cuda() != x.is_cuda() || t.is_cpu() != x.is_cpu() || (x.is_cuda() && t.get_device_index() != x.get_device_index()))
       fail(std::string(name) + " must be on the same device as the input");
   }
-  void operator()(const char* name, const Tensor& t, std::initializer_list<int64_t> shape) const { (*this)(name, t, x.scalar_type(), shape); }
+  void operator()(const char* name, const Tensor& t, std::initializer_list<int64_t> shape) const {
+    (*this)(name, t, x.scalar_type(), shape);
+  }
   void operator()(const char* name, const OptionalTensor& t, std::initializer_list<int64_t> shape) const {
     if (t) (*this)(name, *t, shape);
   }

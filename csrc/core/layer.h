@@ -19,11 +19,11 @@ struct Layer {
   DType dtype = DType::float32;  // storage; arithmetic, `saved` and norms are float, or double for float64
   int64_t T = 0, N = 0, I = 0, H = 0, P = 0;
   bool reverse = false;
-  double scale = 1.0;             // of the residual cells
-  ClipKind clip = ClipKind::none; // of the state gradient
+  double scale = 1.0;              // of the residual cells
+  ClipKind clip = ClipKind::none;  // of the state gradient
   double clip_limit = 0.0;
-  int64_t truncate = 0;               // 0: off; else the carry is cut where input time crosses a multiple
-  const int64_t* lengths = nullptr;   // [N] on the host, or null: all T
+  int64_t truncate = 0;              // 0: off; else the carry is cut where input time crosses a multiple
+  const int64_t* lengths = nullptr;  // [N] on the host, or null: all T
 
   const void* w_ih = nullptr;  // [G*H, I]
   const void* w_hh = nullptr;  // [G*H, P]
@@ -47,15 +47,15 @@ struct ForwardOut {
 };
 
 struct Backward {
-  const void* out = nullptr;    // as forward left them
+  const void* out = nullptr;  // as forward left them
   const void* saved = nullptr;
   const void* grad_out = nullptr;  // [T, N, P] with strides, last index dense, or null: zero
   int64_t grad_out_stride_t = 0, grad_out_stride_n = 0;
   const void* grad_hn = nullptr;  // [N, P] or null
   const void* grad_cn = nullptr;  // [N, H] or null
 
-  void* dx = nullptr;    // [T, N, I] or null: not wanted
-  void* dw_ih = nullptr; // as the parameters; null: not wanted
+  void* dx = nullptr;     // [T, N, I] or null: not wanted
+  void* dw_ih = nullptr;  // as the parameters; null: not wanted
   void* dw_hh = nullptr;
   void* db_ih = nullptr;
   void* db_hh = nullptr;
@@ -66,9 +66,7 @@ struct Backward {
 };
 
 // Rows of `norms`: total and carried dL/dh_t, then dL/dc_t for two-state cells, then hits when state_clip is on.
-struct NormRows {
-  int grad_h = 0, grad_carry = 1, grad_c = -1, clip_hits = -1, count = 2;
-};
+struct NormRows { int grad_h = 0, grad_carry = 1, grad_c = -1, clip_hits = -1, count = 2; };
 inline NormRows norm_rows(const Layer& layer) {
   NormRows rows;
   if (layer.traits().states == 2) rows.grad_c = rows.count++;

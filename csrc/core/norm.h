@@ -13,7 +13,9 @@ double norm_from(double sum, Visit&& for_each_value) {
   constexpr double kTiny = 1e-280, kHuge = 1e290;
   if ((sum > kTiny && sum < kHuge) || std::isnan(sum)) return std::sqrt(sum);
   double most = 0;
-  for_each_value([&](double v) { if (std::fabs(v) > most) most = std::fabs(v); });
+  for_each_value([&](double v) {
+    if (std::fabs(v) > most) most = std::fabs(v);
+  });
   if (most == 0 || std::isinf(most)) return most;
   double scaled = 0;
   for_each_value([&](double v) { scaled += (v / most) * (v / most); });

@@ -34,10 +34,10 @@ struct Step {
 
 template <class V>
 struct StepGrad {
-  V dh, dc;           // given: total dL/dh_t and the dL/dc_t carried from step t+1
-  V dz[kMaxPlanes];   // found: gradient of the pre-activations, in plane order
-  V dc_total;         // found: total dL/dc_t
-  V dh_prev, dc_prev; // found: what reaches step t-1 without passing through W_hh
+  V dh, dc;            // given: total dL/dh_t and the dL/dc_t carried from step t+1
+  V dz[kMaxPlanes];    // found: gradient of the pre-activations, in plane order
+  V dc_total;          // found: total dL/dc_t
+  V dh_prev, dc_prev;  // found: what reaches step t-1 without passing through W_hh
 };
 
 }  // namespace seqgrad

@@ -44,11 +44,11 @@ class BackwardPass {
   Buffer<A> w_ih, w_hh, w_hr;  // right operands of dz W: [column block][plane, padded unit][L]
 
   struct State {
-    Buffer<A> dh, dc;       // [block][row][L]: carried gradients; dh becomes the total while a step is worked on
-    Buffer<A> dc_row;       // [unit block][L]: total dL/dc_t of the sample at hand
-    Buffer<A> dm;           // [unit block][row][L]: gradient before the projection
-    Buffer<A> dz;           // [plane, unit block][chunk row][L]
-    Buffer<A> x, h, m, dp;  // [block][chunk row][L]: x_t, h_{t-1}, o tanh(c), gradient of the projected state
+    Buffer<A> dh, dc;               // [block][row][L]: carried gradients; dh becomes the total while a step is worked on
+    Buffer<A> dc_row;               // [unit block][L]: total dL/dc_t of the sample at hand
+    Buffer<A> dm;                   // [unit block][row][L]: gradient before the projection
+    Buffer<A> dz;                   // [plane, unit block][chunk row][L]
+    Buffer<A> x, h, m, dp;          // [block][chunk row][L]: x_t, h_{t-1}, o tanh(c), gradient of the projected state
     Buffer<A> dw_ih, dw_hh, dw_hr;  // [column block][plane, padded unit][L]
     Buffer<A> db;                   // [plane, unit block][L]
   };
@@ -107,8 +107,7 @@ class BackwardPass {
   void begin_row(State& s, const Slice& slice, int64_t r) {
     const int64_t rows = slice.rows();
     clear_carry(s, rows, r);
-    if (kTwoStates && to.grad_cn)
-      pack_row(static_cast<const S*>(to.grad_cn) + slice.sample[r] * p.H, p.H, s.dc.get() + r * L, rows * L);
+    if (kTwoStates && to.grad_cn) pack_row(static_cast<const S*>(to.grad_cn) + slice.sample[r] * p.H, p.H, s.dc.get() + r * L, rows * L);
   }
 
   void clear_carry(State& s, int64_t rows, int64_t r) {
@@ -200,12 +199,12 @@ class BackwardPass {
       }
       grad.dh = p.w_hr ? first_lanes<A>(load_aligned(dh + u * rows * L), lanes) : load_aligned(dh + u * rows * L);
       Cell::template backward<Math<A>>(cell, grad, p.scale);
-      for (int plane = 0; plane < D; ++plane)
-        store_aligned(s.dz.get() + ((plane * UB + u) * chunk.rows + chunk_row) * L, grad.dz[plane]);
+      for (int plane = 0; plane < D; ++plane) store_aligned(s.dz.get() + ((plane * UB + u) * chunk.rows + chunk_row) * L, grad.dz[plane]);
       if constexpr (kTwoStates) {
         store_aligned(s.dc.get() + (u * rows + r) * L, grad.dc_prev);
         if (to.norms) cell_sum.add(grad.dc_total), store_aligned(s.dc_row.get() + u * L, grad.dc_total);
-        if (to.dw_hr) store_aligned(s.m.get() + (u * chunk.rows + chunk_row) * L, cell.saved[3] * Math<A>::tanh(cell.saved[Cell::kSavedCell]));
+        if (to.dw_hr)
+          store_aligned(s.m.get() + (u * chunk.rows + chunk_row) * L, cell.saved[3] * Math<A>::tanh(cell.saved[Cell::kSavedCell]));
       }
       if (!p.w_hr) store_aligned(s.dh.get() + (u * rows + r) * L, grad.dh_prev);
     }

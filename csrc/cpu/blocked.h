@@ -16,12 +16,16 @@ class Buffer {  // zero-filled, 64-byte aligned
   A* get() const { return data_.get(); }
 
  private:
-  struct Free { void operator()(A* p) const { std::free(p); } };
+  struct Free {
+    void operator()(A* p) const { std::free(p); }
+  };
   std::unique_ptr<A, Free> data_;
 };
 
 template <class A>
-constexpr int64_t blocks_of(int64_t columns) { return (columns + kLanes<A> - 1) / kLanes<A>; }
+constexpr int64_t blocks_of(int64_t columns) {
+  return (columns + kLanes<A> - 1) / kLanes<A>;
+}
 template <class A>
 SEQGRAD_HD int lanes_in(int64_t block, int64_t columns) {
   const int64_t left = columns - block * kLanes<A>;
@@ -48,8 +52,7 @@ void pack_transposed(const S* w, int64_t units, int64_t depth, int64_t block, A*
   const S* rows = w + (gate * units + u * L) * depth;
   for (int64_t kb = 0; kb < blocks_of<A>(depth); ++kb) {
     alignas(64) A square[L][L] = {};
-    for (int lane = 0; lane < lanes; ++lane)
-      store_aligned(square[lane], load(rows + lane * depth + kb * L, lanes_in<A>(kb, depth)));
+    for (int lane = 0; lane < lanes; ++lane) store_aligned(square[lane], load(rows + lane * depth + kb * L, lanes_in<A>(kb, depth)));
     A* target = to + kb * L * L;
     for (int k = 0; k < L; ++k)
       for (int lane = 0; lane < L; ++lane) target[k * L + lane] = square[lane][k];

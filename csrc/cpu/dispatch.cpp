@@ -15,7 +15,9 @@ namespace avx512 { extern const Engine kEngine; }
 
 int available(const Engine** engines, int most) {
   int count = 0;
-  const auto add = [&](const Engine& e) { if (count < most) engines[count++] = &e; };
+  const auto add = [&](const Engine& e) {
+    if (count < most) engines[count++] = &e;
+  };
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");

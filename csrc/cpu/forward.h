@@ -13,16 +13,15 @@ class ForwardPass {
 
  public:
   ForwardPass(const Layer& layer, const ForwardOut& result)
-      : p(layer), to(result), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)),
-        w_ih(G * UB * IB * L * L), w_hh(G * UB * PB * L * L), w_hr(p.w_hr ? PB * UB * L * L : 0), bias(2 * G * UB * L) {}
+      : p(layer), to(result), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)), w_ih(G * UB * IB * L * L),
+        w_hh(G * UB * PB * L * L), w_hr(p.w_hr ? PB * UB * L * L : 0), bias(2 * G * UB * L) {}
 
   void run(const Parallel& parallel, int64_t slice_count) {
     parallel(G * UB, [&](int64_t b) {
       pack_transposed(static_cast<const S*>(p.w_ih), p.H, p.I, b, w_ih.get() + b * IB * L * L);
       pack_transposed(static_cast<const S*>(p.w_hh), p.H, p.P, b, w_hh.get() + b * PB * L * L);
     });
-    if (p.w_hr)
-      parallel(PB, [&](int64_t b) { pack_transposed(static_cast<const S*>(p.w_hr), p.P, p.H, b, w_hr.get() + b * UB * L * L); });
+    if (p.w_hr) parallel(PB, [&](int64_t b) { pack_transposed(static_cast<const S*>(p.w_hr), p.P, p.H, b, w_hr.get() + b * UB * L * L); });
     pack_bias();
     const auto slices = make_slices(p, slice_count);
     parallel(slice_count, [&](int64_t s) { run_slice(slices[s]); });
@@ -31,9 +30,9 @@ class ForwardPass {
  private:
   const Layer& p;
   const ForwardOut& to;
-  const int64_t UB, IB, PB;       // column blocks of units, inputs, state
-  Buffer<A> w_ih, w_hh, w_hr;     // right operands [gate, unit block][depth][L]
-  Buffer<A> bias;                 // [input side, recurrent side][gate, unit block][L]
+  const int64_t UB, IB, PB;    // column blocks of units, inputs, state
+  Buffer<A> w_ih, w_hh, w_hr;  // right operands [gate, unit block][depth][L]
+  Buffer<A> bias;              // [input side, recurrent side][gate, unit block][L]
 
   void pack_bias() {
     for (int64_t b = 0; b < G * UB; ++b) {
@@ -49,18 +48,22 @@ class ForwardPass {
   }
 
   struct State {
-    Buffer<A> h[2], c;      // [block][row][L]; h alternates between steps
-    Buffer<A> wx;           // [gate, unit block][chunk row][L]
-    Buffer<A> x;            // [input block][chunk row][L]
-    Buffer<A> tile;         // [gate][row][L]: one product tile, L1-resident
-    Buffer<A> m;            // [unit block][row][L]: o tanh(c) before the projection
+    Buffer<A> h[2], c;  // [block][row][L]; h alternates between steps
+    Buffer<A> wx;       // [gate, unit block][chunk row][L]
+    Buffer<A> x;        // [input block][chunk row][L]
+    Buffer<A> tile;     // [gate][row][L]: one product tile, L1-resident
+    Buffer<A> m;        // [unit block][row][L]: o tanh(c) before the projection
     int current = 0;
   };
 
   void run_slice(const Slice& slice) {
     const int64_t rows = slice.rows(), most = rows > kChunkRows ? rows : kChunkRows;
-    State s{{Buffer<A>(PB * rows * L), Buffer<A>(PB * rows * L)}, Buffer<A>(kTwoStates ? UB * rows * L : 0),
-            Buffer<A>(G * UB * most * L), Buffer<A>(IB * most * L), Buffer<A>(kMaxPanel * 16 * L), Buffer<A>(p.w_hr ? UB * rows * L : 0)};
+    State s{{Buffer<A>(PB * rows * L), Buffer<A>(PB * rows * L)},
+            Buffer<A>(kTwoStates ? UB * rows * L : 0),
+            Buffer<A>(G * UB * most * L),
+            Buffer<A>(IB * most * L),
+            Buffer<A>(kMaxPanel * 16 * L),
+            Buffer<A>(p.w_hr ? UB * rows * L : 0)};
     for (int64_t r = 0; r < rows; ++r) begin_row(s, slice, r);
     Chunk chunk;
     for (int64_t done = 0; done < p.T;) {
@@ -109,11 +112,10 @@ class ForwardPass {
       const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
       for (int64_t u = 0; u < UB; u += units) {
         const int width = G > 1 ? G : int(UB - u < units ? UB - u : units);
-        run_tile<A>(int(n), width, {h + r0 * L, rows * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L,
-                                    s.tile.get(), n * L, PB, false});
+        run_tile<A>(int(n), width,
+                    {h + r0 * L, rows * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, s.tile.get(), n * L, PB, false});
         for (int64_t v = u; v < (G > 1 ? u + 1 : u + width); ++v)
-          for (int64_t r = r0; r < r1; ++r)
-            unit_block(s, slice, chunk, k, r, v, s.tile.get() + ((v - u) * n + (r - r0)) * L, n * L, next);
+          for (int64_t r = r0; r < r1; ++r) unit_block(s, slice, chunk, k, r, v, s.tile.get() + ((v - u) * n + (r - r0)) * L, n * L, next);
       }
       if (p.w_hr) project_state(s, slice, chunk, k, r0, r1, next);
     }
@@ -121,8 +123,8 @@ class ForwardPass {
   }
 
   // The cell on L units of one sample; rec points at its recurrent pre-activations, gates `gate_step` apart.
-  SEQGRAD_HD void unit_block(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t r, int64_t u, const A* rec,
-                             int64_t gate_step, A* next) {
+  SEQGRAD_HD void unit_block(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t r, int64_t u, const A* rec, int64_t gate_step,
+                         A* next) {
     const int64_t rows = slice.rows(), n = slice.sample[r], t = chunk.t[k];
     const int lanes = lanes_in<A>(u, p.H);
     const A* wx = s.wx.get() + (u * chunk.rows + chunk.offset[k] + r) * L;

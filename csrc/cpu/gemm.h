@@ -126,17 +126,16 @@ void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
     const int width = int(blocks - block < panel ? blocks - block : panel);
     for (int64_t i = 0; i < row_tiles; ++i) {
       const int64_t r0 = piece_begin(rows, row_tiles, i), r1 = piece_begin(rows, row_tiles, i + 1);
-      run_tile<A>(int(r1 - r0), width,
-                  {m.a + r0 * L, m.a_step, m.b + block * m.b_step, m.b_step, m.c + block * m.c_step + r0 * L, m.c_step,
-                   m.depth, m.accumulate});
+      run_tile<A>(
+          int(r1 - r0), width,
+          {m.a + r0 * L, m.a_step, m.b + block * m.b_step, m.b_step, m.c + block * m.c_step + r0 * L, m.c_step, m.depth, m.accumulate});
     }
   }
 }
 
 // C [a_blocks * L, b_blocks] += A^T B over `rows` rows.
 template <class A>
-void multiply_transposed(const A* a, int64_t a_step, int64_t a_blocks, const A* b, int64_t b_step, int64_t b_blocks, A* c,
-                         int64_t rows) {
+void multiply_transposed(const A* a, int64_t a_step, int64_t a_blocks, const A* b, int64_t b_step, int64_t b_blocks, A* c, int64_t rows) {
   constexpr int L = kLanes<A>, R = kTransposedRows<A>;
   const int64_t c_step = a_blocks * L * L;
   for (int64_t bb = 0; bb < b_blocks; bb += kTransposedPanel)

@@ -54,7 +54,8 @@ void forward(const Layer& p, const ForwardOut& out, const Parallel& parallel) {
 
 void backward(const Layer& p, const Backward& grads, const Parallel& parallel) {
   with_types(p, [&](auto storage, auto cell) {
-    BackwardPass<typename decltype(storage)::type, typename decltype(cell)::type>(p, grads).run(parallel, slices_for(p, parallel, grads.dw_hh));
+    BackwardPass<typename decltype(storage)::type, typename decltype(cell)::type>(p, grads).run(parallel,
+                                                                                                slices_for(p, parallel, grads.dw_hh));
   });
 }
 

@@ -21,8 +21,8 @@ template <> struct Simd<float> {
   static constexpr int kMantissaBits = 23, kBias = 127;
   static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   static constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f;
-  static constexpr float kTanhOne = 44.0f;       // 2|x| beyond this: tanh is exactly 1
-  static constexpr float kExpZero = -104.0f;     // exp below this is exactly 0
+  static constexpr float kTanhOne = 44.0f;    // 2|x| beyond this: tanh is exactly 1
+  static constexpr float kExpZero = -104.0f;  // exp below this is exactly 0
   // (exp(r) - 1 - r) / r^2 on |r| <= ln2/2, highest power first
   static constexpr float kExp[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
                                    4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
@@ -162,9 +162,7 @@ struct Math {
     const auto i = bit_cast<typename S::I>(n + (S::kRound + S::kBias));
     return bit_cast<V>(i << S::kMantissaBits);
   }
-  SEQGRAD_HD static V magnitude(V x) {
-    return bit_cast<V>(bit_cast<typename S::I>(x) & std::numeric_limits<typename S::Int>::max());
-  }
+  SEQGRAD_HD static V magnitude(V x) { return bit_cast<V>(bit_cast<typename S::I>(x) & std::numeric_limits<typename S::Int>::max()); }
 
   // expm1(2|x|) / (expm1(2|x|) + 2): never beyond 1, exact at saturation, denormals and signed zero kept.
   SEQGRAD_HD static V tanh(V x) {

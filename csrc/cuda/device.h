@@ -6,9 +6,9 @@
 namespace seqgrad::cuda {
 
 struct DeviceLimits {
-  int major = 0, minor = 0;          // compute capability
-  int multiprocessors = 0;           // never assumed: a MIG slice has few
-  int64_t shared_per_block = 0;      // bytes, after opting in
+  int major = 0, minor = 0;      // compute capability
+  int multiprocessors = 0;       // never assumed: a MIG slice has few
+  int64_t shared_per_block = 0;  // bytes, after opting in
   int64_t shared_per_multiprocessor = 0;
   int64_t registers_per_multiprocessor = 0;
   int64_t l2_bytes = 0;

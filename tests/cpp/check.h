@@ -42,13 +42,13 @@ inline void close(const char* file, int line, double got, double expected, doubl
 
 }  // namespace check
 
-#define TEST(name)                                            \
-  static void name();                                         \
+#define TEST(name)                                          \
+  static void name();                                       \
   static const bool name##_added = check::add(#name, name); \
   static void name()
 
-#define CHECK(condition) \
-  do {                   \
+#define CHECK(condition)                                                        \
+  do {                                                                          \
     if (!(condition)) check::fail(__FILE__, __LINE__, "not true: " #condition); \
   } while (0)
 

@@ -51,7 +51,7 @@ class OneLayer {
 
   struct Moment {
     int64_t t;
-    Row h_before;                               // [P]
+    Row h_before;                              // [P]
     std::vector<seqgrad::Step<double>> units;  // [H]
   };
 
@@ -140,8 +140,7 @@ class OneLayer {
       if (!p.w_hr) before[u] += g.dh_prev;
       if (kTraits.states == 2) dc[u] = g.dc_prev, total[u] = g.dc_total;
       for (int plane = 0; plane < G; ++plane) input_side(n, now.t, kTraits.gate_of_input_plane(plane) * p.H + u, g.dz[plane]);
-      for (int gate = 0; gate < G; ++gate)
-        recurrent_side(now.h_before, gate * p.H + u, g.dz[kTraits.recurrent_plane() + gate], before);
+      for (int gate = 0; gate < G; ++gate) recurrent_side(now.h_before, gate * p.H + u, g.dz[kTraits.recurrent_plane() + gate], before);
     }
     to.grad_c[now.t * p.N + n] = length(total);
     dh = before;
@@ -165,8 +164,7 @@ inline Outputs run(const Layer& layer, const Inputs& inputs) {
   using namespace seqgrad;
   switch (layer.cell) {
 #define SEQGRAD_CELL(name, type) \
-  case CellId::name:    \
-    return OneLayer<type>(layer, inputs).run();
+  case CellId::name: return OneLayer<type>(layer, inputs).run();
     SEQGRAD_CELLS(SEQGRAD_CELL)
 #undef SEQGRAD_CELL
   }

@@ -9,8 +9,8 @@ using namespace seqgrad;
 
 namespace {
 
-constexpr double kScale = 0.7;      // of the residual cells
-constexpr double kStep = 1e-6;      // of the differences: error about kStep^2, rounding about 1e-16 / kStep
+constexpr double kScale = 0.7;  // of the residual cells
+constexpr double kStep = 1e-6;  // of the differences: error about kStep^2, rounding about 1e-16 / kStep
 constexpr double kTolerance = 1e-8;
 
 using Values = Step<double>;

@@ -22,9 +22,7 @@ void launch_threads(int64_t count, void (*run)(void*, int64_t), void* context) {
   for (std::thread& thread : threads) thread.join();
 }
 
-struct Shape {
-  int64_t T, N, I, H, P;
-};
+struct Shape { int64_t T, N, I, H, P; };
 
 struct Options {
   bool reverse = false, ragged = false;

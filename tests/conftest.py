@@ -1,0 +1,16 @@
+"""What holds for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Small problems on one thread, for quickness; tests of threads set their own number."""
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(1)
