@@ -1,0 +1,85 @@
+"""Experiments: pure functions with seeds that build, train and measure networks and return what they found.
+
+Each result has ``to_pandas()``, ``plot()`` and ``claims``. ``EXPERIMENTS`` lists them in the order of the lesson.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seqgrad.experiments._result import Drawing, Result
+from seqgrad.experiments.char_model import CharModel, char_model
+from seqgrad.experiments.claims import Claim, Spec, Verdict
+from seqgrad.experiments.decay import Decay, decay
+from seqgrad.experiments.explosion import Explosion, explosion
+from seqgrad.experiments.gradient_flow import GradientFlow, gradient_flow
+from seqgrad.experiments.long_dependency import LongDependency, long_dependency
+
+__all__ = [
+    "EXPERIMENTS",
+    "CharModel",
+    "Claim",
+    "Decay",
+    "Drawing",
+    "Experiment",
+    "Explosion",
+    "GradientFlow",
+    "LongDependency",
+    "Result",
+    "Spec",
+    "Verdict",
+    "char_model",
+    "decay",
+    "explosion",
+    "find",
+    "gradient_flow",
+    "long_dependency",
+    "run",
+]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An entry of the registry: the function, what it costs (share of the whole lesson) and its quick settings."""
+
+    name: str
+    function: Callable[..., Result]
+    weight: float
+    quick: dict[str, Any]
+
+
+EXPERIMENTS: dict[str, Experiment] = {
+    entry.name: entry
+    for entry in (
+        Experiment("decay", decay, 1, {"seeds": 3}),
+        Experiment("gradient_flow", gradient_flow, 3, {"seeds": 3}),
+        Experiment("explosion", explosion, 6, {"seeds": 1}),
+        Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
+        Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
+    )
+}
+
+
+def find(name: str) -> Experiment:
+    """The experiment called ``name``.
+
+    Raises:
+        ValueError: there is none; the message lists what exists.
+    """
+    if name not in EXPERIMENTS:
+        raise ValueError(f"no experiment is called {name!r}; there are: {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
+
+
+def run(name: str, *, quick: bool = False, **options: Any) -> Result:
+    """Run an experiment by name. ``quick`` takes its small settings; ``options`` overrule both.
+
+    Example:
+        >>> import seqgrad as sg
+        >>> sg.experiments.run("decay", quick=True).values[4]
+        0.0625
+    """
+    entry = find(name)
+    return entry.function(**{**(entry.quick if quick else {}), **options})

@@ -1,0 +1,154 @@
+"""The command line: exit codes, JSON, languages, wrong names."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from seqgrad import _commands, _doctor, experiments, report
+from seqgrad.cli import main
+
+
+def call(*arguments, **options):
+    return CliRunner().invoke(main, list(arguments), **options)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The registry with experiments of a few seconds in all: the commands run as they are."""
+    settings = {
+        "decay": {"seeds": 1},
+        "gradient_flow": {"seeds": 1, "hidden": 16},
+        "explosion": {"seeds": 1, "steps": 4},
+        "long_dependency": {
+            "cells": ("rnn",),
+            "lengths": (3, 50),
+            "seeds": 1,
+            "steps": 2,
+            "cures": ("rnn_orthogonal",),
+        },
+        "char_model": {"steps": 2, "hidden": 8, "checkpoints": 1},
+    }
+    entries = {
+        name: experiments.Experiment(name, entry.function, entry.weight, settings[name])
+        for name, entry in experiments.EXPERIMENTS.items()
+    }
+    monkeypatch.setattr(experiments, "EXPERIMENTS", entries)
+    monkeypatch.setattr(_commands, "_processors", lambda: 1)  # starting processes takes longer than the work
+    monkeypatch.setattr(report, "SECTIONS", report.SECTIONS[:1] + report.SECTIONS[-1:])  # two figures are enough here
+
+
+def test_list_names_every_experiment_in_both_languages():
+    english, spanish = call("list"), call("list", "--lang", "es")
+    assert english.exit_code == spanish.exit_code == 0
+    for name in experiments.EXPERIMENTS:
+        assert name in english.stdout
+    assert "recordar el primer elemento" in spanish.stdout
+    assert list(json.loads(call("list", "--json").stdout)) == list(experiments.EXPERIMENTS)
+
+
+def test_run_prints_claims_and_ends_with_zero():
+    result = call("run", "decay", "--seeds", "2")
+    assert result.exit_code == 0
+    assert "decay.four_factors" in result.stdout
+    assert "4 reproduced, 1 corrected, 0 not reproduced" in result.stdout
+    assert "[  0%]" in result.stderr
+
+
+def test_run_speaks_spanish():
+    result = call("run", "decay", "--seeds", "1", "--lang", "es")
+    assert "4 reproducidas, 1 corregidas, 0 no reproducidas" in result.stdout
+    assert "0,0625" in result.stdout
+
+
+def test_run_json_is_the_only_thing_on_stdout():
+    data = json.loads(call("run", "decay", "--json", "--seeds", "1").stdout)
+    assert data["name"] == "decay"
+    assert data["claims"][0] == {**data["claims"][0], "id": "decay.four_factors", "verdict": "reproduced"}
+
+
+def test_run_saves_figures_and_table(tmp_path):
+    assert call("run", "decay", "--seeds", "1", "--out", str(tmp_path / "new")).exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["decay.json", "decay_toy_en.png"]
+
+
+def test_failed_claim_ends_with_one(monkeypatch):
+    from seqgrad.experiments import claims, decay
+
+    def unlucky(**options):
+        result = decay(seeds=1)
+        result.claims = [claims.judge("decay.four_factors", 0.07)]
+        return result
+
+    monkeypatch.setitem(experiments.EXPERIMENTS, "decay", experiments.Experiment("decay", unlucky, 1, {}))
+    result = call("run", "decay")
+    assert result.exit_code == 1
+    assert "not reproduced" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "nope"), "no experiment is called 'nope'; there are: decay, gradient_flow, explosion"),
+        (("run", "char_model", "--seeds", "2"), "char_model runs one seed"),
+        (("run", "decay", "--seeds", "0"), "--seeds"),
+        (("lesson", "--lang", "fr"), "'fr' is not one of 'en', 'es'"),
+        (("lessons",), "No such command 'lessons'"),
+    ],
+)
+def test_usage_errors_end_with_two_and_say_what_exists(arguments, message):
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_out_that_is_a_file_is_a_usage_error(tmp_path):
+    (tmp_path / "taken").write_text("")
+    result = call("lesson", "--out", str(tmp_path / "taken" / "deeper"))
+    assert result.exit_code == 2
+    assert "--out" in result.stderr
+
+
+def test_lesson_writes_the_report_and_reports_itself_as_json(small, tmp_path):
+    result = call("lesson", "--quick", "--json", "--lang", "es", "--out", str(tmp_path))
+    data = json.loads(result.stdout)
+    assert result.exit_code == (0 if data["ok"] else 1)
+    assert data["report"] == str(tmp_path / "lesson_es.html")
+    assert (tmp_path / "lesson_es.html").stat().st_size > 100_000
+    assert {claim["verdict"] for claim in data["claims"]} <= {"reproduced", "corrected", "not reproduced"}
+
+
+def test_lesson_summary_names_the_report(small, tmp_path):
+    result = call("lesson", "--quick", "--out", str(tmp_path), env={"NO_COLOR": "1"})
+    assert f"Report: {tmp_path / 'lesson_en.html'}" in result.stdout
+    assert "\x1b[" not in result.output
+
+
+def test_doctor_checks_every_cell():
+    data = json.loads(call("doctor", "--json").stdout)
+    assert data["ok"]
+    names = {check["name"] for check in data["checks"]}
+    assert {"rnn_tanh float32 cpu", "gru float64 cpu", "lstm float32 cpu"} <= names
+
+
+def test_doctor_ends_with_one_when_a_check_fails(monkeypatch):
+    monkeypatch.setattr(_doctor, "_worst_error", lambda *_: (0.5, "out"))
+    result = call("doctor")
+    assert result.exit_code == 1
+    assert "FAIL" in result.stdout
+
+
+def test_module_runs_as_the_command():
+    done = subprocess.run([sys.executable, "-m", "seqgrad", "list"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "long_dependency" in done.stdout
+
+
+def test_missing_click_prints_the_pip_line():
+    code = "import sys; sys.modules['click'] = None; from seqgrad.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install 'seqgrad[cli]'" in done.stderr
+    assert "Traceback" not in done.stderr
