@@ -49,7 +49,9 @@ def _clip_arguments(state_clip: Norm | Value | None) -> tuple[str, float]:
         return "norm", float(state_clip.max_norm)
     if isinstance(state_clip, Value):
         return "value", float(state_clip.clip_value)
-    raise TypeError(f"state_clip must be None, seqgrad.clip.Norm or seqgrad.clip.Value, got {type(state_clip).__name__}")
+    raise TypeError(
+        f"state_clip must be None, seqgrad.clip.Norm or seqgrad.clip.Value, got {type(state_clip).__name__}"
+    )
 
 
 def layer(
@@ -72,14 +74,32 @@ def layer(
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """One layer and direction: ``x [T, N, I]`` to ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` (LSTM, else None).
 
-    ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``, ``lengths [N]``
-    int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off.
+    ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``,
+    ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off.
     """
     save = torch.is_grad_enabled() and any(
         t is not None and t.requires_grad for t in (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, tap)
     )
     clip, limit = _clip_arguments(state_clip)
-    arguments = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, tap, cell, reverse, scale, clip, limit, truncate, save)
+    arguments = (
+        x,
+        w_ih,
+        w_hh,
+        b_ih,
+        b_hh,
+        w_hr,
+        h0,
+        c0,
+        lengths,
+        tap,
+        cell,
+        reverse,
+        scale,
+        clip,
+        limit,
+        truncate,
+        save,
+    )
     if torch.compiler.is_compiling():
         out, hn, cn, _ = torch.ops.seqgrad.forward.default(*arguments)
     elif save:
@@ -201,8 +221,10 @@ def _below_autograd(arguments: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor, T
 
 
 class _Forward(torch.autograd.Function):
-    """The same two functions as registered above, by the shorter road: torch.library's general one, which compiled
-    code takes, costs an eager call more time than a small layer does."""
+    """The two functions registered above, by a shorter road.
+
+    torch.library's general one, which compiled code takes, costs an eager call more time than a small layer does.
+    """
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -225,13 +247,21 @@ def _backward_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     *tensors, lengths = ctx.saved_tensors
     with torch.enable_grad():
         # Own aliases, so that one tensor given for two arguments still has two gradients.
-        alias = [None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors]
+        alias = [
+            None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors
+        ]
         first = _composite_vjp(alias[:3], alias[3:], lengths, ctx.options)
-        pairs = [(f, g) for f, g in zip(first, grads[:8], strict=True) if f is not None and g is not None and f.requires_grad]
+        pairs = [
+            (f, g) for f, g in zip(first, grads[:8], strict=True) if f is not None and g is not None and f.requires_grad
+        ]
         known = [a for a in alias if a is not None]
         second = (
             torch.autograd.grad(
-                [f for f, _ in pairs], known, [g for _, g in pairs], create_graph=torch.is_grad_enabled(), allow_unused=True
+                [f for f, _ in pairs],
+                known,
+                [g for _, g in pairs],
+                create_graph=torch.is_grad_enabled(),
+                allow_unused=True,
             )
             if pairs
             else [None] * len(known)
@@ -251,10 +281,16 @@ def _composite_vjp(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0, cell=cell, lengths=lengths, w_hr=w_hr, scale=scale,
         reverse=reverse, truncate=truncate, state_clip=_clip_function(clip, limit),
     )  # fmt: skip
-    outputs = [(o, g) for o, g in zip((result.out, result.hn, result.cn), grads, strict=True) if o is not None and g is not None]
+    outputs = [
+        (o, g)
+        for o, g in zip((result.out, result.hn, result.cn), grads, strict=True)
+        if o is not None and g is not None
+    ]
     known = [t for t in inputs if t is not None]
     found = iter(
-        torch.autograd.grad([o for o, _ in outputs], known, [g for _, g in outputs], create_graph=True, allow_unused=True)
+        torch.autograd.grad(
+            [o for o, _ in outputs], known, [g for _, g in outputs], create_graph=True, allow_unused=True
+        )
     )
     return tuple(None if t is None else next(found) for t in inputs)
 

@@ -99,3 +99,22 @@ def test_a_forked_child_with_one_thread_works(cell: str) -> None:
         child.join(timeout=5)
         if child.is_alive():
             child.kill()
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_team_of_threads_on_few_samples_gives_the_numbers_of_one(cell: str, reverse: bool, ragged: bool) -> None:
+    """A batch smaller than the number of threads splits the hidden units: 2 samples and 5 threads make teams of 2."""
+    p = make(cell, Shape(300, 2, 40, 277), ragged=ragged, reverse=reverse, truncate=64).to(torch.float32)
+    torch.set_num_threads(1)
+    alone = solve(p)
+    torch.set_num_threads(5)
+    for _ in range(3):
+        together = solve(p)
+        for name, value in alone.items():
+            if name in WEIGHTS or name in ("grad_h", "grad_carry", "grad_c", "norms"):
+                scale = float(value.abs().max())
+                torch.testing.assert_close(together[name], value, rtol=2e-6, atol=2e-6 * scale, msg=name)
+            else:
+                assert torch.equal(together[name], value), name

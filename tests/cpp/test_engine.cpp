@@ -22,6 +22,11 @@ void launch_threads(int64_t count, void (*run)(void*, int64_t), void* context) {
   for (std::thread& thread : threads) thread.join();
 }
 
+// A pool that is busy, or a nested call: one item after the other, in an order nobody promised.
+void launch_in_turn(int64_t count, void (*run)(void*, int64_t), void* context) {
+  for (int64_t i = count - 1; i >= 0; --i) run(context, i);
+}
+
 struct Shape { int64_t T, N, I, H, P; };
 
 struct Options {
@@ -29,6 +34,7 @@ struct Options {
   int64_t truncate = 0;
   ClipKind clip = ClipKind::none;
   int threads = 3;
+  bool in_turn = false;
 };
 
 naive::Row uniform(std::mt19937& random, int64_t count, double bound) {
@@ -87,7 +93,7 @@ void run_engine(const cpu::Engine& engine, Layer p, const naive::Inputs& in, con
   p.w_hr = w_hr.empty() ? nullptr : w_hr.data();
   p.x = x.data(), p.x_stride_t = p.N * p.I, p.x_stride_n = p.I, p.h0 = h0.data(), p.c0 = two ? c0.data() : nullptr;
   p.lengths = options.ragged ? in.lengths.data() : nullptr;
-  const Parallel parallel{options.threads, launch_threads};
+  const Parallel parallel{options.threads, options.in_turn ? launch_in_turn : launch_threads};
 
   auto out = unwritten<A>(right.out.size()), hn = unwritten<A>(right.hn.size()), cn = unwritten<A>(right.cn.size());
   auto saved = unwritten<A>(p.T * p.N * p.traits().saved * p.H);
@@ -155,3 +161,7 @@ TEST(clipped_by_value) { check_layer({6, 3, 2, 9, 9}, {.clip = ClipKind::value})
 // Enough work for a slice per thread (the engine keeps small problems on one), several chunks of time steps.
 TEST(several_threads) { check_layer({70, 9, 40, 41, 41}, {.ragged = true}); }
 TEST(one_thread) { check_layer({70, 9, 40, 41, 41}, {.ragged = true, .threads = 1}); }
+// One long sample of many units: three threads share it and meet at every time step.
+TEST(a_team_shares_one_sample) { check_layer({40, 1, 5, 277, 277}, {.truncate = 16}); }
+TEST(a_team_shares_one_sample_reversed) { check_layer({40, 1, 5, 277, 277}, {.reverse = true, .ragged = true}); }
+TEST(a_team_that_cannot_meet_works_alone) { check_layer({40, 1, 5, 277, 277}, {.in_turn = true}); }
