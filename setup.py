@@ -146,6 +146,11 @@ def extension() -> object:
 class Build(cpp_extension.BuildExtension):
     """Ninja build of torch, preceded by the facts that build_info.cpp hands out."""
 
+    def finalize_options(self) -> None:
+        """Keep objects in build/native: pip gives a fresh folder to each build, and everything would compile again."""
+        super().finalize_options()
+        self.build_temp = str(ROOT / "build" / "native")
+
     def run(self) -> None:
         """Write build/generated/build_facts.h, in a file of its own so that new facts recompile one source only."""
         with_cuda = any(source.endswith(".cu") for source in self.extensions[0].sources)
