@@ -22,7 +22,6 @@ help:  ## this list
 
 lesson: $(VENV)/.package  ## measure real networks, write figures and the report (LANGUAGE=es for Spanish)
 	@$(BIN)/python -m seqgrad lesson --out $(OUT) --lang $(LANGUAGE)
-	@echo "Report: $(OUT)/lesson_$(LANGUAGE).html"
 
 test: $(VENV)/.test  ## the Python tests
 	$(BIN)/python -m pytest
