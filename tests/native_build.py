@@ -34,6 +34,11 @@ def fingerprint(compiler: str) -> str:
     return total.hexdigest()[:12]
 
 
+def has_python_headers() -> bool:
+    """Whether this Python can build extension modules of its own; seqgrad itself does not need that."""
+    return (Path(sysconfig.get_paths()["include"]) / "Python.h").is_file()
+
+
 @functools.cache
 def hooks() -> ModuleType:
     """The built module ``_hooks``.

@@ -16,6 +16,8 @@ from seqgrad import _ops, _reference
 
 if not (native_build.ROOT / "csrc").is_dir():
     pytest.skip("the native sources are not beside these tests", allow_module_level=True)
+if not native_build.has_python_headers():
+    pytest.skip("no Python.h to build the hooks with: install python3-dev", allow_module_level=True)
 
 ISAS = ("baseline", "avx2", "avx512") if platform.machine() in ("x86_64", "AMD64") else ("neon",)
 WIDE = np.longdouble  # 64 bits of mantissa on x86, 113 elsewhere: the truth for double
