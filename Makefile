@@ -42,16 +42,16 @@ format: tools  ## rewrite all sources in the house's format
 	$(BIN)/ruff format .
 	find csrc tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(BIN)/clang-format -i
 
-cpp:  ## the C++ tests, without torch
-	cmake -S . -B build/cpp -DCMAKE_BUILD_TYPE=Release
-	cmake --build build/cpp --parallel
-	ctest --test-dir build/cpp --output-on-failure
+cpp: tools  ## the C++ tests, without torch
+	$(BIN)/cmake -S . -B build/cpp -DCMAKE_BUILD_TYPE=Release
+	$(BIN)/cmake --build build/cpp --parallel
+	$(BIN)/ctest --test-dir build/cpp --output-on-failure
 
-cpp-sanitized:  ## the C++ tests under ASan + UBSan, then under TSan
+cpp-sanitized: tools  ## the C++ tests under ASan + UBSan, then under TSan
 	for kind in address thread; do \
-	  cmake -S . -B build/cpp-$$kind -DSEQGRAD_SANITIZE=$$kind && \
-	  cmake --build build/cpp-$$kind --parallel && \
-	  ctest --test-dir build/cpp-$$kind --output-on-failure || exit 1; \
+	  $(BIN)/cmake -S . -B build/cpp-$$kind -DSEQGRAD_SANITIZE=$$kind && \
+	  $(BIN)/cmake --build build/cpp-$$kind --parallel && \
+	  $(BIN)/ctest --test-dir build/cpp-$$kind --output-on-failure || exit 1; \
 	done
 
 bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, and bench.json

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
-import torch
+import pybind11
 
 ROOT = Path(__file__).resolve().parent.parent
 HOOKS = ROOT / "tests" / "native"
@@ -21,8 +21,8 @@ FLAGS = ("-std=c++20", "-O3", "-g0", "-Wall", "-Wextra", "-Werror", "-fPIC", "-f
 
 
 def includes() -> list[str]:
-    """csrc, Python, and the pybind11 headers that torch carries."""
-    folders = [ROOT / "csrc", Path(torch.__file__).parent / "include", Path(sysconfig.get_paths()["include"])]
+    """The headers of csrc, pybind11 and Python."""
+    folders = [ROOT / "csrc", Path(pybind11.get_include()), Path(sysconfig.get_paths()["include"])]
     return [f"-I{folders[0]}", *(flag for f in folders[1:] for flag in ("-isystem", str(f)))]
 
 
