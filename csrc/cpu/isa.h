@@ -1,6 +1,5 @@
-// Which instruction set this translation unit is compiled for. Included first by every isa_*.cpp, which defines
-// SEQGRAD_ISA (a namespace), SEQGRAD_VECTOR_BYTES and SEQGRAD_VECTOR_REGISTERS. All standard headers come before the
-// target pragma: an inline function compiled for AVX-512 must never be the copy the linker keeps for everyone.
+// The library headers of the engine. They come before any target pragma (target_*.h): an inline function compiled for
+// AVX-512 must never be the copy that the linker keeps for everyone.
 #pragma once
 
 #include <sched.h>

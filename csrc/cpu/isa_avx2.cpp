@@ -1,20 +1,8 @@
 // The engine for AVX2 with FMA.
-#include "isa.h"
+#include "target_avx2.h"
 
-#if defined(__x86_64__)
-#define SEQGRAD_ISA avx2
-#define SEQGRAD_ISA_NAME "avx2"
-#define SEQGRAD_VECTOR_BYTES 32
-#define SEQGRAD_VECTOR_REGISTERS 16
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC target("avx2,fma")
-#endif
-
+#if defined(SEQGRAD_ISA)
 #include "isa_body.h"
+#endif
 
-#if defined(__clang__)
-#pragma clang attribute pop
-#endif
-#endif
+#include "target_end.h"

@@ -1,14 +1,8 @@
-// The engine for what every machine of the architecture has: SSE2 on x86-64, NEON on 64-bit Arm.
-#include "isa.h"
+// The engine for what every machine of the architecture has.
+#include "target_baseline.h"
 
-#define SEQGRAD_ISA baseline
-#define SEQGRAD_VECTOR_BYTES 16
-#if defined(__aarch64__)
-#define SEQGRAD_ISA_NAME "neon"
-#define SEQGRAD_VECTOR_REGISTERS 32
-#else
-#define SEQGRAD_ISA_NAME "baseline"
-#define SEQGRAD_VECTOR_REGISTERS 16
+#if defined(SEQGRAD_ISA)
+#include "isa_body.h"
 #endif
 
-#include "isa_body.h"
+#include "target_end.h"
