@@ -24,7 +24,7 @@ _REBUILD = "pip install --no-build-isolation -e ."
 
 
 class BuildInfo(NamedTuple):
-    """What the loaded extension was built from. ``cuda_archs`` is empty in a build without CUDA kernels."""
+    """What the loaded extension was built from. ``cuda_archs`` is empty in a build without CUDA code."""
 
     version: str
     torch: str
@@ -83,7 +83,9 @@ def build_info() -> BuildInfo:
 
 
 def has_cuda() -> bool:
-    """Whether the extension holds CUDA kernels. It says nothing about this machine: see ``torch.cuda.is_available``.
+    """Whether the extension holds CUDA code: so far the query of devices, no recurrent kernels.
+
+    It says nothing about this machine: see ``torch.cuda.is_available``.
 
     Example:
         >>> from seqgrad import _ext
