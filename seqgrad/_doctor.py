@@ -29,7 +29,8 @@ def examine() -> dict[str, Any]:
 
 
 def _devices() -> list[str]:
-    return ["cpu", "cuda"] if _ext.has_cuda() and torch.cuda.is_available() else ["cpu"]
+    kernels = torch._C._dispatch_has_kernel_for_dispatch_key("seqgrad::forward", "CUDA")
+    return ["cpu", "cuda"] if kernels and torch.cuda.is_available() else ["cpu"]
 
 
 def _environment() -> dict[str, str]:
