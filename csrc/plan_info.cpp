@@ -72,6 +72,7 @@ std::string as_json(const cuda::Estimate& e) {
       .add("exchange_us", e.exchange_us)
       .add("barrier_us", e.barrier_us)
       .add("memory_us", e.memory_us)
+      .add("floor_us", e.floor_us)
       .add("step_us", e.step_us)
       .add("fixed_us", e.fixed_us)
       .done();

@@ -22,6 +22,7 @@ class Estimate(NamedTuple):
     exchange_us: float
     barrier_us: float
     memory_us: float  # runs beside the other four
+    floor_us: float  # the slowest level alone, without latencies and padding
     step_us: float
     fixed_us: float  # paid once per pass
 

@@ -219,8 +219,8 @@ def _explain_pass(
     direction = "backward" if backward else "forward"
     cell, inputs, H, P = _sizes(rnn, series)
     if call.dtype.is_complex or P == 0:
-        why = "complex numbers" if call.dtype.is_complex else "a layer without units"
-        return PassExplained(series, direction, "torch", "composite", "", None, f"{why} run in torch's own ops", None)
+        why = "complex numbers run" if call.dtype.is_complex else "a layer without units runs"
+        return PassExplained(series, direction, "torch", "composite", "", None, f"{why} in torch's own ops", None)
     if not call.dtype.is_floating_point:
         raise ValueError(f"x must be float32, float64, bfloat16 or float16, got {call.dtype}")
     if isinstance(target, CudaDevice):

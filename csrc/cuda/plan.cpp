@@ -105,11 +105,12 @@ class Planner {
       best.why_not = "a single unit cannot be cut into slices";
       return best;
     }
-    int64_t previous = 0, least_bytes = 0;
+    int64_t considered = 0, least_bytes = 0;
     for (int64_t groups = 1; groups <= std::min<int64_t>(device.multiprocessors / 2, q.N); ++groups) {
-      const int64_t rows = ceil_div(q.N, groups), padded = round_up(rows, half ? 16 : 4);
-      if (padded == previous) continue;  // more groups would cut the units coarser and save no tile
-      previous = padded;
+      // More groups cut the units coarser: that must save a tile of rows, or half of the exchange.
+      const int64_t rows = ceil_div(q.N, groups), tile = half ? 16 : 4;
+      if (round_up(rows, tile) == round_up(considered, tile) && 2 * rows > considered) continue;
+      considered = rows;
       for (int64_t units : slice_widths(groups)) {
         Tiles tiles;
         tiles.units = units, tiles.slices = ceil_div(q.H, units);
