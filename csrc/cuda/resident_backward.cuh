@@ -31,7 +31,8 @@ class BackwardBlock {
         __syncthreads();
       }
 #pragma unroll
-      for (int e = 0; e < kMaxPairs; ++e) cell_backward(e, t, k);
+      for (int e = 0; e < kMaxPairs; ++e)
+        if (warp_has(e)) cell_backward(e, t, k);
       meet();
       product(t);
       if (p.norms) report(t, k);
@@ -120,12 +121,15 @@ class BackwardBlock {
   __device__ __forceinline__ int segment_lanes() const { return l.lanes < 32 ? l.lanes : 32; }
   __device__ __forceinline__ int sum_at(int norm, int row) const { return (norm * int(p.tiles.rows) + row) * l.segments; }
 
+  // Whether any lane of this warp has pair e: sums are taken by whole warps.
+  __device__ __forceinline__ bool warp_has(int e) const { return e * int(blockDim.x) + int(threadIdx.x) / 32 * 32 < place.rows * l.lanes; }
+
   // A warp's share of a sum belongs to (norm, row, segment): in shared memory, or where the other slices can read it.
   __device__ __forceinline__ void share(int e, int norm, int64_t k, double value) {
     const int index = e * int(blockDim.x) + int(threadIdx.x), row = index / l.lanes;
     if (index % segment_lanes() != 0 || row >= place.rows) return;
     const int at = sum_at(norm, row) + index % l.lanes / 32;
-    if (exchange && (p.norms || p.clip == ClipKind::norm)) __stcg(round(k, place.slice) + at, value);
+    if (exchange) __stcg(round(k, place.slice) + at, value);
     else sums[at] = value;
   }
 
@@ -148,6 +152,7 @@ class BackwardBlock {
     const int lanes = segment_lanes();
 #pragma unroll
     for (int e = 0; e < kMaxPairs; ++e) {
+      if (!warp_has(e)) continue;
       const bool alive = t < pair[e].length;
       float carried = 0.0f;
       if (alive) {
