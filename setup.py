@@ -134,7 +134,7 @@ def extension() -> object:
         options["libraries"] += ["cudart_static", "dl", "rt", "pthread"]
     return cpp_extension.CppExtension(  # CUDAExtension would link torch_cuda
         "seqgrad._C",
-        relative("csrc/*.cpp", "csrc/core/*.cpp", "csrc/cpu/*.cpp") + (kernels if toolkit else []),
+        relative("csrc/*.cpp", "csrc/core/*.cpp", "csrc/cpu/*.cpp", "csrc/cuda/*.cpp") + (kernels if toolkit else []),
         depends=relative("csrc/**/*.h", "csrc/**/*.cuh"),
         py_limited_api=True,
         extra_compile_args={"cxx": cxx + shared, "nvcc": nvcc + shared},
