@@ -1,0 +1,110 @@
+// What the CUDA engine borrows from torch for one call: the device, the current stream, memory, matrix products.
+// Included by ops.cpp alone, in builds with CUDA kernels. No kernel and no CUDA header here.
+#pragma once
+
+#include <dlfcn.h>
+#include <torch/csrc/stable/accelerator.h>
+
+#include <array>
+#include <cstdlib>
+#include <mutex>
+#include <vector>
+
+#include "../cuda/engine.h"
+#include "aten.h"
+
+namespace seqgrad {
+
+// SEQGRAD_CUDA_PATH, read at every call.
+inline std::string wished_path() {
+  const char* said = std::getenv("SEQGRAD_CUDA_PATH");
+  const std::string wish = said && *said ? said : "auto";
+  for (const char* known : {"auto", "block", "grid", "step"})
+    if (wish == known) return wish;
+  fail("the environment variable SEQGRAD_CUDA_PATH must be auto, block, grid or step, got '" + wish + "'");
+}
+
+// The stream that torch works on. Its shim lives in libtorch_cuda, which this binary must not need: it also loads where
+// there is none. Whoever holds a CUDA tensor has loaded it already.
+inline void* current_stream(int device) {
+  using Query = AOTITorchError (*)(int32_t, void**);
+  static const Query query = [] {
+    void* library = dlopen("libtorch_cuda.so", RTLD_NOLOAD | RTLD_LAZY);
+    return reinterpret_cast<Query>(library ? dlsym(library, "aoti_torch_get_current_cuda_stream") : nullptr);
+  }();
+  if (!query) throw std::runtime_error("seqgrad: this torch has no CUDA of NVIDIA (libtorch_cuda.so is not loaded); install one that has");
+  void* stream = nullptr;
+  check_torch(query(device, &stream), "aoti_torch_get_current_cuda_stream");
+  return stream;
+}
+
+inline cuda::DeviceLimits device_limits(int device) {
+  static std::mutex guard;
+  static std::vector<std::optional<cuda::DeviceLimits>> known;
+  const std::lock_guard<std::mutex> lock(guard);
+  if (device >= int(known.size())) known.resize(device + 1);
+  if (!known[device]) {
+    cuda::DeviceLimits limits;
+    if (const char* error = cuda::query_device(device, &limits))
+      throw std::runtime_error("seqgrad: CUDA device " + std::to_string(device) + ": " + error);
+    known[device] = limits;
+  }
+  return *known[device];
+}
+
+class CudaCall {
+ public:
+  explicit CudaCall(const Tensor& like) : like_(like), guard_(like.get_device_index()) {
+    context.device = like.get_device_index();
+    if (const char* error = cuda::use_device(context.device))
+      throw std::runtime_error("seqgrad: CUDA device " + std::to_string(context.device) + ": " + error);
+    context.stream = current_stream(context.device);
+    context.limits = device_limits(context.device);
+    context.wish = wished_path();
+    context.self = this;
+    context.allocate = [](void* self, int64_t bytes) { return static_cast<CudaCall*>(self)->allocate(bytes); };
+    context.multiply = [](void* self, const cuda::Matrix& out, const cuda::Matrix& a, const cuda::Matrix& b) {
+      static_cast<const CudaCall*>(self)->multiply(out, a, b);
+    };
+  }
+  CudaCall(const CudaCall&) = delete;
+  CudaCall& operator=(const CudaCall&) = delete;
+
+  cuda::Context context;
+
+ private:
+  // torch's allocator is ordered by stream: memory that goes back while kernels are queued is reused behind them.
+  void* allocate(int64_t bytes) {
+    memory_.push_back(empty_on(like_, {bytes}, ScalarType::Byte));
+    return data(memory_.back());
+  }
+
+  Tensor wrap(const cuda::Matrix& m) const {
+    const std::array<int64_t, 2> sizes{m.rows, m.columns}, strides{m.row_stride, m.column_stride};
+    return torch::stable::from_blob(m.data, {sizes.data(), 2}, {strides.data(), 2}, like_.device(), scalar_type(m.dtype));
+  }
+
+  // 16-bit factors may ask for a float32 product: aten's mm.dtype_out.
+  void multiply(const cuda::Matrix& out, const cuda::Matrix& a, const cuda::Matrix& b) const {
+    using torch::stable::detail::from;
+    if (out.rows == 0 || out.columns == 0) return;
+    if (out.dtype == a.dtype) {
+      std::array<StableIValue, 3> stack{from(wrap(a)), from(wrap(b)), from(wrap(out))};
+      run("aten::mm", "out", stack.data());
+    } else {
+      std::array<StableIValue, 4> stack{from(wrap(a)), from(wrap(b)), from(scalar_type(out.dtype)), from(wrap(out))};
+      run("aten::mm", "dtype_out", stack.data());
+    }
+  }
+
+  static void run(const char* name, const char* overload, StableIValue* stack) {
+    check_torch(torch_call_dispatcher(name, overload, stack, TORCH_ABI_VERSION), name);
+    torch::stable::detail::to<Tensor>(stack[0]);  // the result, `out` once more: released here
+  }
+
+  const Tensor& like_;
+  torch::stable::accelerator::DeviceGuard guard_;
+  std::vector<Tensor> memory_;
+};
+
+}  // namespace seqgrad
