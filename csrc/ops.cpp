@@ -86,7 +86,7 @@ struct OnCuda {
   static void check_lengths(const Layer&) {}
 #if SEQGRAD_WITH_CUDA
   static void require(const Tensor& x) {
-    if (!x.is_cuda()) fail("the CUDA kernels were given an input on another device");
+    if (!on_device(x)) fail("the CUDA kernels were given an input on another device");
     wished_path();
   }
   static void forward(const Call& call, const ForwardOut& out) { cuda::forward(call.layer, out, CudaCall(call.x).context); }
@@ -205,9 +205,15 @@ STABLE_TORCH_LIBRARY(seqgrad, m) {
   m.def("cuda_devices() -> int[]");
 }
 
+#if defined(SEQGRAD_EMULATOR)
+using ForCpu = OnCuda;  // for tests: the CUDA engine, run by the host emulator, behind tensors of the CPU
+#else
+using ForCpu = OnCpu;
+#endif
+
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CPU, m) {
-  m.impl("forward", TORCH_BOX(&forward<OnCpu>));
-  m.impl("backward", TORCH_BOX(&backward<OnCpu>));
+  m.impl("forward", TORCH_BOX(&forward<ForCpu>));
+  m.impl("backward", TORCH_BOX(&backward<ForCpu>));
 }
 
 // In every build, so that a build without kernels says so itself instead of the dispatcher.

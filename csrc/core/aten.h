@@ -123,10 +123,14 @@ inline Tensor empty_on(const Tensor& x, std::initializer_list<int64_t> shape, Sc
   return Tensor(handle);
 }
 
-inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : torch::stable::contiguous(t); }
+inline Tensor dense_copy(const Tensor& t) try { return torch::stable::contiguous(t); } catch (const std::runtime_error&) {
+  throw std::runtime_error("seqgrad: no dense copy of a tensor " + shape_text(t) + ": " + torch_reason());
+}
+
+inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : dense_copy(t); }
 inline OptionalTensor dense(const OptionalTensor& t) { return t ? OptionalTensor(dense(*t)) : t; }
 // For the arrays that engines read with strides: only the last index has to be dense.
-inline Tensor dense_rows(const Tensor& t) { return t.size(2) <= 1 || t.stride(2) == 1 ? t : torch::stable::contiguous(t); }
+inline Tensor dense_rows(const Tensor& t) { return t.size(2) <= 1 || t.stride(2) == 1 ? t : dense_copy(t); }
 
 inline void* data(const Tensor& t) { return t.numel() ? t.data_ptr() : nullptr; }
 inline void* data(const OptionalTensor& t) { return t ? data(*t) : nullptr; }

@@ -1,19 +1,28 @@
 // What the CUDA engine borrows from torch for one call: the device, the current stream, memory, matrix products.
 // Included by ops.cpp alone, in builds with CUDA kernels. No kernel and no CUDA header here.
+//
+// With SEQGRAD_EMULATOR the engine runs on the host (tests/emulator): device memory is then the CPU's.
 #pragma once
 
-#include <dlfcn.h>
 #include <torch/csrc/stable/accelerator.h>
 
 #include <array>
 #include <cstdlib>
 #include <mutex>
-#include <vector>
 
 #include "../cuda/engine.h"
 #include "aten.h"
 
 namespace seqgrad {
+
+#if defined(SEQGRAD_EMULATOR)
+constexpr bool kEmulated = true;
+#else
+constexpr bool kEmulated = false;
+#endif
+
+inline bool on_device(const Tensor& t) { return kEmulated ? t.is_cpu() : t.is_cuda(); }
+inline int device_index(const Tensor& t) { return kEmulated ? 0 : t.get_device_index(); }
 
 // SEQGRAD_CUDA_PATH, read at every call.
 inline std::string wished_path() {
@@ -32,10 +41,15 @@ inline void* current_stream(int device) {
     void* library = dlopen("libtorch_cuda.so", RTLD_NOLOAD | RTLD_LAZY);
     return reinterpret_cast<Query>(library ? dlsym(library, "aoti_torch_get_current_cuda_stream") : nullptr);
   }();
-  if (!query) throw std::runtime_error("seqgrad: this torch has no CUDA of NVIDIA (libtorch_cuda.so is not loaded); install one that has");
+  if (!query)
+    throw std::runtime_error("seqgrad: libtorch_cuda.so is not loaded: CUDA tensors need a torch that is built for NVIDIA's CUDA");
   void* stream = nullptr;
-  check_torch(query(device, &stream), "aoti_torch_get_current_cuda_stream");
+  check_torch(query(device, &stream), "the current CUDA stream");
   return stream;
+}
+
+inline void check_cuda(const char* error, int device) {
+  if (error) throw std::runtime_error("seqgrad: CUDA device " + std::to_string(device) + ": " + error);
 }
 
 inline cuda::DeviceLimits device_limits(int device) {
@@ -45,8 +59,7 @@ inline cuda::DeviceLimits device_limits(int device) {
   if (device >= int(known.size())) known.resize(device + 1);
   if (!known[device]) {
     cuda::DeviceLimits limits;
-    if (const char* error = cuda::query_device(device, &limits))
-      throw std::runtime_error("seqgrad: CUDA device " + std::to_string(device) + ": " + error);
+    check_cuda(cuda::query_device(device, &limits), device);
     known[device] = limits;
   }
   return *known[device];
@@ -54,13 +67,15 @@ inline cuda::DeviceLimits device_limits(int device) {
 
 class CudaCall {
  public:
-  explicit CudaCall(const Tensor& like) : like_(like), guard_(like.get_device_index()) {
-    context.device = like.get_device_index();
-    if (const char* error = cuda::use_device(context.device))
-      throw std::runtime_error("seqgrad: CUDA device " + std::to_string(context.device) + ": " + error);
-    context.stream = current_stream(context.device);
-    context.limits = device_limits(context.device);
+  explicit CudaCall(const Tensor& like) : like_(like) {
+    context.device = device_index(like);
     context.wish = wished_path();
+    if constexpr (!kEmulated) {
+      guard_.emplace(context.device);
+      check_cuda(cuda::use_device(context.device), context.device);
+      context.stream = current_stream(context.device);
+    }
+    context.limits = device_limits(context.device);
     context.self = this;
     context.allocate = [](void* self, int64_t bytes) { return static_cast<CudaCall*>(self)->allocate(bytes); };
     context.multiply = [](void* self, const cuda::Matrix& out, const cuda::Matrix& a, const cuda::Matrix& b) {
@@ -98,12 +113,12 @@ class CudaCall {
   }
 
   static void run(const char* name, const char* overload, StableIValue* stack) {
-    check_torch(torch_call_dispatcher(name, overload, stack, TORCH_ABI_VERSION), name);
-    torch::stable::detail::to<Tensor>(stack[0]);  // the result, `out` once more: released here
+    check_torch(torch_call_dispatcher(name, overload, stack, TORCH_ABI_VERSION), std::string(name) + "." + overload);
+    torch::stable::detail::to<Tensor>(stack[0]);  // the result is `out` once more: released here
   }
 
   const Tensor& like_;
-  torch::stable::accelerator::DeviceGuard guard_;
+  std::optional<torch::stable::accelerator::DeviceGuard> guard_;
   std::vector<Tensor> memory_;
 };
 
