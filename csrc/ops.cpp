@@ -94,7 +94,7 @@ struct OnCuda {
 #else
   [[noreturn]] static void require(const Tensor&) {
     throw std::runtime_error(
-        "seqgrad: this build holds no CUDA kernels. Rebuild it where a CUDA toolkit is installed: "
+        "seqgrad: this build holds no CUDA kernels. Rebuild it from its sources, where a CUDA toolkit is installed: "
         "SEQGRAD_CUDA=1 pip install --no-build-isolation --force-reinstall --no-deps .");
   }
   static void forward(const Call&, const ForwardOut&) {}
