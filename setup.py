@@ -119,7 +119,10 @@ def extension() -> object:
     shared = [f"-DTORCH_TARGET_VERSION=0x{target:016x}", f"-DSEQGRAD_WITH_CUDA={int(toolkit is not None)}"]
     anonymous = [f"-ffile-prefix-map={folder}/=" for folder in (ROOT, *cpp_extension.include_paths())]
     cxx = ["-O3", "-g0", "-Wall", "-fvisibility=hidden", *anonymous]
-    nvcc = ["-O3", "-Xcompiler", ",".join(["-fvisibility=hidden", *anonymous]), "-Xfatbin", "-compress-all"]
+    host = ",".join(["-fvisibility=hidden", *anonymous])
+    nvcc = ["-O3", "--threads=2", "-Xcompiler", host, "-Xfatbin", "-compress-all"]
+    # torch takes the operators of the half types away; nobody who compiles the kernels without torch does.
+    nvcc += [flag.replace("-D", "-U") for flag in cpp_extension.COMMON_NVCC_FLAGS if flag.startswith("-D__CUDA_NO")]
     options: dict[str, list[str]] = {
         "libraries": [],
         "library_dirs": [],
