@@ -108,7 +108,7 @@ inline ProductClocks product_clocks(const Question& q, const Tiles& t, const Lay
 // Blocks that a multiprocessor works on at once on the block path, when there are more blocks than multiprocessors.
 inline double blocks_at_once(const Tiles& t, const Layout& l, const DeviceLimits& device) {
   const int64_t shared = std::max<int64_t>(1, device.shared_per_multiprocessor / (l.bytes + 1024));
-  const int64_t registers = std::max<int64_t>(1, device.registers_per_multiprocessor / (int64_t{128} * t.threads));
+  const int64_t registers = std::max<int64_t>(1, device.registers_per_multiprocessor / (int64_t{kRegisters} * t.threads));
   const int64_t waiting = (t.groups + device.multiprocessors - 1) / device.multiprocessors;
   return static_cast<double>(std::min({shared, registers, waiting}));
 }

@@ -12,7 +12,8 @@
 namespace seqgrad::cuda {
 
 constexpr int kMaxPairs = 4;      // (sample, unit) pairs that one thread carries in registers
-constexpr int kMaxThreads = 512;  // per block: at most 128 registers a thread
+constexpr int kMaxThreads = 256;  // per block, so that a thread may have 255 registers: what its pairs carry fills them
+constexpr int kRegisters = 256;   // that a resident kernel may take per thread, as plan() counts them
 constexpr int kMaxNorms = 4;      // rows of `norms`: grad_h, grad_carry, grad_c, clip_hits
 enum class Pass : int { forward, backward };
 

@@ -14,7 +14,6 @@
 namespace seqgrad::cuda {
 namespace {
 
-constexpr int64_t kRegistersPerThread = 128;
 constexpr int64_t kMostBlocks = 2147483647;  // of a grid's first dimension
 
 struct Choice {
@@ -45,7 +44,7 @@ class Planner {
  public:
   Planner(const Question& question, const DeviceLimits& limits)
       : q(question), device(limits), cell(kCells[static_cast<int>(q.cell)].traits), half(q.dtype != DType::float32),
-        max_threads(static_cast<int>(std::min<int64_t>(kMaxThreads, limits.registers_per_multiprocessor / kRegistersPerThread / 32 * 32))) {
+        max_threads(static_cast<int>(std::min<int64_t>(kMaxThreads, limits.registers_per_multiprocessor / kRegisters / 32 * 32))) {
   }
 
   // Why no resident kernel can serve, whatever the sizes; empty if one may.
@@ -201,7 +200,7 @@ class Planner {
     for (int row_tile : {4, 16}) {
       if (half && row_tile == 4) continue;
       tiles.row_tile = row_tile;
-      for (int threads : {64, 128, 256, 512}) {
+      for (int threads : {64, 128, 256}) {
         if (threads > max_threads || tiles.rows * padded_units(tiles.units) > int64_t{kMaxPairs} * threads) continue;
         tiles.threads = threads;
         tiles.k_parts = shares_of_k(tiles);
