@@ -6,12 +6,6 @@
 
 namespace seqgrad::cuda {
 
-// Barrier counters of the grid path: one per group of samples, each on a cache line of its own, zero at launch.
-constexpr int64_t kCounterBytes = 128;
-
-// Partial sums of squares that the slices of the grid path exchange: two rounds of [group][slice][norm][row], double.
-constexpr int64_t partial_norms(const Tiles& tiles) { return 2 * tiles.groups * tiles.slices * kMaxNorms * tiles.rows; }
-
 struct ResidentForward {
   int64_t T, N, H;
   Tiles tiles;

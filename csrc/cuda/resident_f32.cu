@@ -1,0 +1,9 @@
+// The resident kernels in float32.
+#include "resident_launch.cuh"
+
+namespace seqgrad::cuda {
+
+template cudaError_t launch_forward_as<float>(CellId, Path, const ResidentForward&, int64_t, cudaStream_t);
+template cudaError_t launch_backward_as<float>(CellId, Path, const ResidentBackward&, int64_t, cudaStream_t);
+
+}  // namespace seqgrad::cuda
