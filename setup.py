@@ -120,7 +120,9 @@ def extension() -> object:
     shared = [f"-DTORCH_TARGET_VERSION=0x{target:016x}", f"-DSEQGRAD_WITH_CUDA={int(toolkit is not None)}"]
     anonymous = [f"-ffile-prefix-map={folder}/=" for folder in (ROOT, *cpp_extension.include_paths())]
     cxx = ["-O3", "-g0", "-Wall", "-fvisibility=hidden", *anonymous]
-    nvcc = [*NVCC_FLAGS, "-Xcompiler", ",".join(["-fvisibility=hidden", *anonymous])]
+    nvcc = [*NVCC_FLAGS, "--threads=2", "-Xcompiler", ",".join(["-fvisibility=hidden", *anonymous])]
+    # torch takes the operators of the half types away; nobody who compiles the kernels without torch does.
+    nvcc += [flag.replace("-D", "-U") for flag in cpp_extension.COMMON_NVCC_FLAGS if flag.startswith("-D__CUDA_NO")]
     options: dict[str, list[str]] = {
         "libraries": [],
         "library_dirs": [],
@@ -135,7 +137,7 @@ def extension() -> object:
         options["libraries"] += ["cudart_static", "dl", "rt", "pthread"]
     return cpp_extension.CppExtension(  # CUDAExtension would link torch_cuda
         "seqgrad._C",
-        relative("csrc/*.cpp", "csrc/core/*.cpp", "csrc/cpu/*.cpp") + (kernels if toolkit else []),
+        relative("csrc/*.cpp", "csrc/core/*.cpp", "csrc/cpu/*.cpp", "csrc/cuda/*.cpp") + (kernels if toolkit else []),
         depends=relative("csrc/**/*.h", "csrc/**/*.cuh"),
         py_limited_api=True,
         extra_compile_args={"cxx": cxx + shared, "nvcc": nvcc + shared},

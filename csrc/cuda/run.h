@@ -1,0 +1,25 @@
+// The recurrence of one layer along a given plan, forward and backward: what engine.cu surrounds with products over all
+// time steps, and what self_check.cu compares between paths.
+#pragma once
+
+#include "engine.h"
+#include "resident.h"
+#include "step.h"
+
+namespace seqgrad::cuda {
+
+// The launchers of the resident kernels, as data: tests put broken ones in their place.
+struct ResidentKernels {
+  decltype(&launch_forward) forward = &launch_forward;
+  decltype(&launch_backward) backward = &launch_backward;
+};
+
+// One pass of one layer as plan() is asked about it.
+Plan plan_for(const Layer& layer, Pass pass, const Context& context);
+
+// Forward: projection and recurrence. Backward: recurrence, then the products over all steps; null gradients are not
+// computed. A resident grid that the device refuses to hold at once takes path `step`; other refusals throw.
+void run_forward(const Layer& layer, const ForwardOut& to, const Context& context, const Plan& plan, const ResidentKernels& kernels);
+void run_backward(const Layer& layer, const Backward& grads, const Context& context, const Plan& plan, const ResidentKernels& kernels);
+
+}  // namespace seqgrad::cuda
