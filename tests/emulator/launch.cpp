@@ -4,13 +4,13 @@
 #include <numeric>
 
 #include "control.h"
+#include "cuda/layout.h"
 #include "cudart.h"
 #include "scheduler.h"
 
 namespace seqgrad::emulator {
 namespace {
 
-constexpr int kRegistersPerThread = 128;  // what kernels of kMaxThreads threads may use at most
 constexpr int64_t kReservedPerBlock = 1024;
 
 Schedule chosen;
@@ -33,7 +33,7 @@ int64_t co_resident(int threads, int64_t shared) {
   const int64_t rounded = (threads + 31) / 32 * 32;
   const int64_t reserved = modelled.major >= 8 ? kReservedPerBlock : 0;
   const int64_t by_shared = shared + reserved > 0 ? modelled.shared_per_multiprocessor / (shared + reserved) : 32;
-  const int64_t by_registers = modelled.registers_per_multiprocessor / (rounded * kRegistersPerThread);
+  const int64_t by_registers = modelled.registers_per_multiprocessor / (rounded * cuda::kRegisters);
   return modelled.multiprocessors * std::min({by_shared, by_registers, threads_per_multiprocessor() / rounded, int64_t(16)});
 }
 
