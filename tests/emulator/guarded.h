@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fiber.h"
+#include "scheduler.h"
 
 namespace seqgrad::emulator {
 
@@ -20,8 +21,7 @@ class Guarded {
     base.reset(static_cast<unsigned char*>(std::aligned_alloc(256, total)));
     if (!base) throw std::bad_alloc();
     begin = base.get() + kZone + skew;
-    std::memset(base.get(), kCanary, total);
-    std::memset(begin, 0xff, bytes);
+    for (unsigned char* at = base.get(); at < base.get() + total; ++at) *at = at < begin || at >= begin + bytes ? canary(at) : 0xff;
     poison(base.get(), begin - base.get());
     poison(begin + bytes, base.get() + total - begin - bytes);
   }
@@ -37,7 +37,7 @@ class Guarded {
   bool intact() const {
     unpoison(base.get(), total);
     for (const unsigned char* at = base.get(); at < base.get() + total; ++at)
-      if ((at < begin || at >= begin + bytes) && *at != kCanary) return false;
+      if ((at < begin || at >= begin + bytes) && *at != canary(at)) return false;
     poison(base.get(), begin - base.get());
     poison(begin + bytes, base.get() + total - begin - bytes);
     return true;
@@ -45,7 +45,6 @@ class Guarded {
 
  private:
   static constexpr int64_t kZone = 256;
-  static constexpr unsigned char kCanary = 0xa5;
   int64_t bytes, total;
   std::unique_ptr<unsigned char, void (*)(void*)> base{nullptr, std::free};
   unsigned char* begin = nullptr;

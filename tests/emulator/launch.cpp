@@ -170,7 +170,7 @@ void begin_block(Launch& l, Block& block) {
   if (l.shared) {
     block.arena = map_memory(l.arena_bytes);
     fill(block.arena, l.arena_bytes, 0xff);  // NaN in every float type
-    fill(block.arena, kGap, kCanary);
+    for (volatile unsigned char* at = block.arena; at < block.arena + kGap; ++at) *at = canary(at);
     poison(block.arena, l.arena_bytes);
   }
   for (Warp& warp : block.warps) warp = Warp{};
@@ -191,7 +191,7 @@ void end_block(Launch& l, Block& block) {
   if (!block.arena) return;
   unpoison(block.arena, l.arena_bytes);
   const auto intact = [](const unsigned char* from, const unsigned char* end) {
-    while (from < end && *from == kCanary) ++from;
+    while (from < end && *from == canary(from)) ++from;
     return from == end;
   };
   if (!intact(block.arena, block.arena + kGap)) l.failure_text = "a write before the first shared array";
