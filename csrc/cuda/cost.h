@@ -143,7 +143,9 @@ inline Estimate estimate_resident(const Question& q, const DeviceLimits& device,
   e.pointwise_us = (kPointwiseClocks[static_cast<int>(q.pass)] + pointwise * together + 2 * kSyncClocks) / clocks_per_us;
   if (t.slices > 1) {
     const double bytes = static_cast<double>(t.rows * l.K) * size, blocks = static_cast<double>(t.slices * t.groups);
-    const double rounds = std::max<double>(static_cast<double>((l.k_padded + t.k_chunk - 1) / t.k_chunk), bytes / (64.0 * t.threads));
+    // A chunk is asked for at once; before compute capability 8.0 each thread waits for every 16 bytes it asks for.
+    const double chunks = static_cast<double>((l.k_padded + t.k_chunk - 1) / t.k_chunk);
+    const double rounds = device.major >= 8 ? chunks : std::max(chunks, bytes / (16.0 * t.threads));
     const int meetings = q.pass == Pass::backward && q.clip_norm ? 2 : 1;
     e.l2_bytes = bytes * blocks;
     e.exchange_us = std::max(bytes / kL2PerClock / clocks_per_us, e.l2_bytes / (rates.l2 * processors * 1e3)) + kL2LatencyUs * rounds;
