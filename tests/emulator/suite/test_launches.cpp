@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "../cpp/check.h"
+#include "../../cpp/check.h"
 #include "emulator.h"
 
 using namespace seqgrad;

@@ -1,7 +1,7 @@
 // The emulator's own tests: products of fragments are matrix products in every layout, wherever the seed puts elements.
 #include <vector>
 
-#include "../cpp/check.h"
+#include "../../cpp/check.h"
 #include "emulator.h"
 
 using namespace seqgrad;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "../cpp/naive_layer.h"
+#include "../../cpp/naive_layer.h"
 #include "cuda/run.h"
 #include "guarded.h"
 #include "naive_multiply.h"

@@ -2,7 +2,7 @@
 #include <chrono>
 #include <vector>
 
-#include "../cpp/check.h"
+#include "../../cpp/check.h"
 #include "emulator.h"
 
 using namespace seqgrad;
