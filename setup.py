@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parent
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 GENERATED = ROOT / "build" / "generated"
 ARCHITECTURES = ("7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0")  # the last one also as PTX, for what comes after
+NVCC_FLAGS = ("-O3", "-Xfatbin", "-compress-all")
 
 
 def from_pyproject(pattern: str) -> re.Match[str]:
@@ -119,7 +120,9 @@ def extension() -> object:
     shared = [f"-DTORCH_TARGET_VERSION=0x{target:016x}", f"-DSEQGRAD_WITH_CUDA={int(toolkit is not None)}"]
     anonymous = [f"-ffile-prefix-map={folder}/=" for folder in (ROOT, *cpp_extension.include_paths())]
     cxx = ["-O3", "-g0", "-Wall", "-fvisibility=hidden", *anonymous]
-    nvcc = ["-O3", "-Xcompiler", ",".join(["-fvisibility=hidden", *anonymous]), "-Xfatbin", "-compress-all"]
+    nvcc = [*NVCC_FLAGS, "--threads=2", "-Xcompiler", ",".join(["-fvisibility=hidden", *anonymous])]
+    # torch takes the operators of the half types away; nobody who compiles the kernels without torch does.
+    nvcc += [flag.replace("-D", "-U") for flag in cpp_extension.COMMON_NVCC_FLAGS if flag.startswith("-D__CUDA_NO")]
     options: dict[str, list[str]] = {
         "libraries": [],
         "library_dirs": [],
@@ -134,7 +137,7 @@ def extension() -> object:
         options["libraries"] += ["cudart_static", "dl", "rt", "pthread"]
     return cpp_extension.CppExtension(  # CUDAExtension would link torch_cuda
         "seqgrad._C",
-        relative("csrc/*.cpp", "csrc/core/*.cpp", "csrc/cpu/*.cpp") + (kernels if toolkit else []),
+        relative("csrc/*.cpp", "csrc/core/*.cpp", "csrc/cpu/*.cpp", "csrc/cuda/*.cpp") + (kernels if toolkit else []),
         depends=relative("csrc/**/*.h", "csrc/**/*.cuh"),
         py_limited_api=True,
         extra_compile_args={"cxx": cxx + shared, "nvcc": nvcc + shared},

@@ -1,7 +1,10 @@
-// torch meets the engines here and nowhere else: schemas, checks, allocation, dispatch.
+// torch meets the engines here and nowhere else: schemas, checks, allocation, dispatch. What differs between devices is
+// in the two structs OnCpu and OnCuda; everything that can be wrong with a call is checked once, for both.
 #include "core/aten.h"
 #include "cpu/engine.h"
-#include "cuda/device.h"
+#if SEQGRAD_WITH_CUDA
+#include "core/aten_cuda.h"
+#endif
 
 namespace seqgrad {
 namespace {
@@ -30,7 +33,6 @@ struct Call {
 
   void check_and_fill() {
     Layer& p = layer;
-    if (!x.is_cpu() && !x.is_cuda()) fail("input must be on the CPU or a CUDA device");
     if (x.dim() != 3) fail("input must have shape [T, N, I], got " + shape_text(x));
     if (w_hh.dim() != 2) fail("w_hh must have shape [G*H, P], got " + shape_text(w_hh));
     const CellTraits& traits = p.traits();
@@ -59,21 +61,52 @@ struct Call {
     p.h0 = data(h0), p.c0 = data(c0), p.lengths = static_cast<const int64_t*>(data(lengths));
   }
 
-  void check_lengths() const {
-    for (int64_t n = 0; layer.lengths && n < layer.N; ++n)
-      if (layer.lengths[n] < 0 || layer.lengths[n] > layer.T)
-        fail("lengths must lie between 0 and the number of time steps " + std::to_string(layer.T) + ", got " +
-             std::to_string(layer.lengths[n]) + " for sample " + std::to_string(n));
-  }
-
-  Tensor empty(std::initializer_list<int64_t> shape, ScalarType type) const { return torch::stable::new_empty(x, shape, type); }
+  Tensor empty(std::initializer_list<int64_t> shape, ScalarType type) const { return empty_on(x, shape, type); }
   Tensor empty(std::initializer_list<int64_t> shape) const { return empty(shape, x.scalar_type()); }
   Tensor empty_if(bool wanted, std::initializer_list<int64_t> shape) const { return wanted ? empty(shape) : empty({0}); }
 };
 
+struct OnCpu {
+  static void require(const Tensor& x) {
+    if (!x.is_cpu()) fail("the CPU kernels were given an input on another device");
+  }
+  static void check_lengths(const Layer& p) {
+    for (int64_t n = 0; p.lengths && n < p.N; ++n)
+      if (p.lengths[n] < 0 || p.lengths[n] > p.T)
+        fail("lengths must lie between 0 and the number of time steps " + std::to_string(p.T) + ", got " + std::to_string(p.lengths[n]) +
+             " for sample " + std::to_string(n));
+  }
+  static void forward(const Call& call, const ForwardOut& out) { cpu::engine().forward(call.layer, out, torch_parallel()); }
+  static void backward(const Call& call, const Backward& b) { cpu::engine().backward(call.layer, b, torch_parallel()); }
+};
+
+// Work is queued on the current stream and nothing waits for the device. So lengths are not looked at here: the kernels
+// take values outside [0, T] as the nearer end.
+struct OnCuda {
+  static void check_lengths(const Layer&) {}
+#if SEQGRAD_WITH_CUDA
+  static void require(const Tensor& x) {
+    if (!on_device(x)) fail("the CUDA kernels were given an input on another device");
+    wished_path();
+  }
+  static void forward(const Call& call, const ForwardOut& out) { cuda::forward(call.layer, out, CudaCall(call.x).context); }
+  static void backward(const Call& call, const Backward& b) { cuda::backward(call.layer, b, CudaCall(call.x).context); }
+#else
+  [[noreturn]] static void require(const Tensor&) {
+    throw std::runtime_error(
+        "seqgrad: this build holds no CUDA kernels. Rebuild it from its sources, where a CUDA toolkit is installed: "
+        "SEQGRAD_CUDA=1 pip install --no-build-isolation --force-reinstall --no-deps .");
+  }
+  static void forward(const Call&, const ForwardOut&) {}
+  static void backward(const Call&, const Backward&) {}
+#endif
+};
+
+template <class Device>
 Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0,
                OptionalTensor c0, OptionalTensor lengths, const std::string& cell, bool reverse, double scale, const std::string& clip,
                double clip_limit, int64_t truncate) {
+  Device::require(x);
   Call call{x, w_ih, w_hh, h0, b_ih, b_hh, w_hr, c0, lengths, {}};
   call.layer.cell = cell_named(cell);
   call.layer.reverse = reverse;
@@ -82,33 +115,34 @@ Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, Optional
   call.layer.clip_limit = clip_limit;
   call.layer.truncate = truncate;
   call.check_and_fill();
+  Device::check_lengths(call.layer);
   return call;
 }
 
 // `tap` takes no part in the computation: its gradient is defined to be the norms (see seqgrad/_ops.py).
-std::tuple<Tensor, Tensor, Tensor, Tensor> forward_cpu(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh,
-                                                       OptionalTensor w_hr, Tensor h0, OptionalTensor c0, OptionalTensor lengths,
-                                                       OptionalTensor tap, std::string cell, bool reverse, double scale, std::string clip,
-                                                       double clip_limit, int64_t truncate, bool save) {
-  const Call call = make_call(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
+template <class Device>
+std::tuple<Tensor, Tensor, Tensor, Tensor> forward(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh,
+                                                   OptionalTensor w_hr, Tensor h0, OptionalTensor c0, OptionalTensor lengths,
+                                                   OptionalTensor /*tap*/, std::string cell, bool reverse, double scale, std::string clip,
+                                                   double clip_limit, int64_t truncate, bool save) {
+  const Call call = make_call<Device>(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
   const Layer& p = call.layer;
-  call.check_lengths();
   const bool two = p.traits().states == 2;
   Tensor out = call.empty({p.T, p.N, p.P}), hn = call.empty({p.N, p.P}), cn = call.empty_if(two, {p.N, p.H});
   Tensor saved = save ? call.empty({p.T, p.N, p.traits().saved, p.H}, arithmetic(x)) : call.empty({0}, arithmetic(x));
-  if (p.N > 0) cpu::engine().forward(p, {data(out), data(hn), data(cn), data(saved)}, torch_parallel());
+  if (p.N > 0) Device::forward(call, {data(out), data(hn), data(cn), data(saved)});
   return {out, hn, cn, saved};
 }
 
 using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
-Gradients backward_cpu(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTensor grad_cn, Tensor out, Tensor saved, Tensor x,
-                       Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0,
-                       OptionalTensor c0, OptionalTensor lengths, std::string cell, bool reverse, double scale, std::string clip,
-                       double clip_limit, int64_t truncate, bool need_input, bool need_weights, bool norms) {
-  const Call call = make_call(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
+template <class Device>
+Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTensor grad_cn, Tensor out, Tensor saved, Tensor x, Tensor w_ih,
+                   Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0, OptionalTensor c0,
+                   OptionalTensor lengths, std::string cell, bool reverse, double scale, std::string clip, double clip_limit,
+                   int64_t truncate, bool need_input, bool need_weights, bool norms) {
+  const Call call = make_call<Device>(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
   const Layer& p = call.layer;
-  call.check_lengths();
   const bool two = p.traits().states == 2;
   const Checker check{call.x};
   check("grad_out", grad_out, {p.T, p.N, p.P});
@@ -134,7 +168,7 @@ Gradients backward_cpu(OptionalTensor grad_out, OptionalTensor grad_hn, Optional
   b.dx = data(dx), b.dw_ih = data(dw_ih), b.dw_hh = data(dw_hh), b.db_ih = data(db_ih), b.db_hh = data(db_hh), b.dw_hr = data(dw_hr);
   b.dh0 = data(dh0), b.dc0 = data(dc0), b.norms = data(measured);
   if (p.N > 0) {
-    cpu::engine().backward(p, b, torch_parallel());
+    Device::backward(call, b);
   } else {
     for (Tensor* t : {&dw_ih, &dw_hh, &dw_hr, &db_ih, &db_hh}) torch::stable::zero_(*t);
   }
@@ -171,9 +205,21 @@ STABLE_TORCH_LIBRARY(seqgrad, m) {
   m.def("cuda_devices() -> int[]");
 }
 
+#if defined(SEQGRAD_EMULATOR)
+using ForCpu = OnCuda;  // for tests: the CUDA engine, run by the host emulator, behind tensors of the CPU
+#else
+using ForCpu = OnCpu;
+#endif
+
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CPU, m) {
-  m.impl("forward", TORCH_BOX(&forward_cpu));
-  m.impl("backward", TORCH_BOX(&backward_cpu));
+  m.impl("forward", TORCH_BOX(&forward<ForCpu>));
+  m.impl("backward", TORCH_BOX(&backward<ForCpu>));
+}
+
+// In every build, so that a build without kernels says so itself instead of the dispatcher.
+STABLE_TORCH_LIBRARY_IMPL(seqgrad, CUDA, m) {
+  m.impl("forward", TORCH_BOX(&forward<OnCuda>));
+  m.impl("backward", TORCH_BOX(&backward<OnCuda>));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CompositeExplicitAutograd, m) { m.impl("cuda_devices", TORCH_BOX(&cuda_devices)); }

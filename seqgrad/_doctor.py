@@ -15,7 +15,7 @@ LIMIT = {torch.float32: 2e-4, torch.float64: 1e-10}  # relative to the largest e
 
 
 def _cuda_code(archs: str) -> str:
-    return f"device query for {archs}, no recurrent kernels yet" if archs else "not in this build"
+    return f"kernels for {archs}" if archs else "not in this build"
 
 
 def examine() -> dict[str, Any]:
@@ -29,8 +29,7 @@ def examine() -> dict[str, Any]:
 
 
 def _devices() -> list[str]:
-    kernels = torch._C._dispatch_has_kernel_for_dispatch_key("seqgrad::forward", "CUDA")
-    return ["cpu", "cuda"] if kernels and torch.cuda.is_available() else ["cpu"]
+    return ["cpu", "cuda"] if _ext.has_cuda() and torch.cuda.is_available() else ["cpu"]
 
 
 def _environment() -> dict[str, str]:

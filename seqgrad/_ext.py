@@ -21,6 +21,7 @@ from seqgrad._sources import digest
 _PACKAGE = Path(__file__).resolve().parent
 _FILE = "_C.abi3.so"
 _REBUILD = "pip install --no-build-isolation -e ."
+REBUILD_WITH_CUDA = "SEQGRAD_CUDA=1 pip install --no-build-isolation --force-reinstall --no-deps ."
 
 
 class BuildInfo(NamedTuple):
@@ -83,9 +84,7 @@ def build_info() -> BuildInfo:
 
 
 def has_cuda() -> bool:
-    """Whether the extension holds CUDA code: so far the query of devices, no recurrent kernels.
-
-    It says nothing about this machine: see ``torch.cuda.is_available``.
+    """Whether the extension holds CUDA kernels. It says nothing about this machine: see ``torch.cuda.is_available``.
 
     Example:
         >>> from seqgrad import _ext

@@ -12,9 +12,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqgrad import _ops, _reference
+from seqgrad import _ext, _ops, _reference
 from seqgrad.clip import Norm, Value
 from seqgrad.record import make_tap
+
+_DEVICES = ("cpu", "meta", "cuda") if _ext.has_cuda() and torch.version.hip is None else ("cpu", "meta")
 
 
 class Weights(NamedTuple):
@@ -77,17 +79,30 @@ def run(
             cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         )  # fmt: skip
         return result.out, result.hn, result.cn
-    if x.device.type not in ("cpu", "meta"):
-        raise NotImplementedError(
-            f"seqgrad's kernels run on the CPU so far, got input on {x.device}; move model and input there with "
-            '.to("cpu"), or give the model its torch.nn layers back with seqgrad.revert_(model)'
-        )
+    if x.device.type not in _DEVICES:
+        raise NotImplementedError(_why_not_on(x.device))
     tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         state_clip=state_clip, tap=tap,
     )  # fmt: skip
+
+
+def _why_not_on(device: torch.device) -> str:
+    instead = (
+        'move model and input with .to("cpu"), or give the model its torch.nn layers back with seqgrad.revert_(model)'
+    )
+    if device.type != "cuda" or torch.version.hip is not None:
+        return f"seqgrad's kernels run on the CPU and on NVIDIA GPUs, got input on {_full_name(device)}; {instead}"
+    return (
+        f"this build of seqgrad holds no CUDA kernels, got input on {device}. Rebuild it from its sources, where a "
+        f"CUDA toolkit is installed: {_ext.REBUILD_WITH_CUDA}\nOr {instead}"
+    )
+
+
+def _full_name(device: torch.device) -> str:
+    return f"{device} (ROCm)" if device.type == "cuda" else str(device)
 
 
 def check_state_clip(state_clip: object) -> None:

@@ -1,16 +1,18 @@
 // The one adapter between torch's stable ABI and the plain structs of the engines. Included by ops.cpp alone.
 #pragma once
 
+#include <dlfcn.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
+#include <algorithm>
 #include <initializer_list>
-#include <vector>
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "layer.h"
 
@@ -36,6 +38,7 @@ inline const char* dtype_name(ScalarType type) {
     case ScalarType::Half: return "float16";
     case ScalarType::Long: return "int64";
     case ScalarType::Int: return "int32";
+    case ScalarType::Byte: return "uint8";
     default: return "another dtype";
   }
 }
@@ -47,6 +50,15 @@ inline DType storage_dtype(const char* name, const Tensor& t) {
     case ScalarType::BFloat16: return DType::bfloat16;
     case ScalarType::Half: return DType::float16;
     default: fail(std::string(name) + " must be float32, float64, bfloat16 or float16, got " + dtype_name(t.scalar_type()));
+  }
+}
+
+inline ScalarType scalar_type(DType type) {
+  switch (type) {
+    case DType::float64: return ScalarType::Double;
+    case DType::bfloat16: return ScalarType::BFloat16;
+    case DType::float16: return ScalarType::Half;
+    default: return ScalarType::Float;
   }
 }
 
@@ -80,10 +92,45 @@ struct Checker {
   }
 };
 
-inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : torch::stable::contiguous(t); }
+// The reason of torch's last failure on this thread, where it can be asked (torch 2.13); older ones print it to stderr.
+inline std::string torch_reason() {
+  using What = const char* (*)();
+  static const What what = reinterpret_cast<What>(dlsym(RTLD_DEFAULT, "torch_exception_get_what_without_backtrace"));
+  const char* text = what ? what() : nullptr;
+  return text && *text ? text : "torch said why on stderr";
+}
+
+inline void check_torch(AOTITorchError error, const std::string& what) {
+  if (error != TORCH_SUCCESS) throw std::runtime_error("seqgrad: " + what + ": " + torch_reason());
+}
+
+inline int32_t number(ScalarType type) { return torch::stable::detail::to<int32_t>(torch::stable::detail::from(type)); }
+
+// Dense uninitialised memory on the device of `x`.
+inline Tensor empty_on(const Tensor& x, std::initializer_list<int64_t> shape, ScalarType type) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * std::max<int64_t>(shape.begin()[d], 1);
+  int32_t device = 0;
+  check_torch(aoti_torch_get_device_type(x.get(), &device), "device of the input");
+  AtenTensorHandle handle = nullptr;
+  const auto error =
+      aoti_torch_empty_strided(int64_t(shape.size()), shape.begin(), strides.data(), number(type), device, x.get_device_index(), &handle);
+  if (error != TORCH_SUCCESS) {
+    std::string text;
+    for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+    check_torch(error, "no memory for [" + text + "] " + dtype_name(type));
+  }
+  return Tensor(handle);
+}
+
+inline Tensor dense_copy(const Tensor& t) try { return torch::stable::contiguous(t); } catch (const std::runtime_error&) {
+  throw std::runtime_error("seqgrad: no dense copy of a tensor " + shape_text(t) + ": " + torch_reason());
+}
+
+inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : dense_copy(t); }
 inline OptionalTensor dense(const OptionalTensor& t) { return t ? OptionalTensor(dense(*t)) : t; }
 // For the arrays that engines read with strides: only the last index has to be dense.
-inline Tensor dense_rows(const Tensor& t) { return t.size(2) <= 1 || t.stride(2) == 1 ? t : torch::stable::contiguous(t); }
+inline Tensor dense_rows(const Tensor& t) { return t.size(2) <= 1 || t.stride(2) == 1 ? t : dense_copy(t); }
 
 inline void* data(const Tensor& t) { return t.numel() ? t.data_ptr() : nullptr; }
 inline void* data(const OptionalTensor& t) { return t ? data(*t) : nullptr; }

@@ -24,6 +24,11 @@ const char* query_device(int index, DeviceLimits* limits) {
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
+const char* use_device(int index) {
+  const cudaError_t error = cudaSetDevice(index);
+  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+}
+
 int device_count() {
   int count = 0;
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;

@@ -18,6 +18,10 @@ struct DeviceLimits {
 // Fills `limits` for device `index`; the CUDA runtime's own message on failure (no driver, no such device), else null.
 const char* query_device(int index, DeviceLimits* limits);
 
+// Makes device `index` current for this thread; as above on failure. The runtime is linked statically, so torch's own
+// cudaSetDevice speaks to another copy of it.
+const char* use_device(int index);
+
 // Number of devices; 0 where there is no driver.
 int device_count();
 

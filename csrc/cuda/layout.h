@@ -12,7 +12,8 @@
 namespace seqgrad::cuda {
 
 constexpr int kMaxPairs = 4;      // (sample, unit) pairs that one thread carries in registers
-constexpr int kMaxThreads = 256;  // per block, so that a thread may have 255 registers: what a pair carries fills them
+constexpr int kMaxThreads = 256;  // per block, so that a thread may have 255 registers: what its pairs carry fills them
+constexpr int kRegisters = 256;   // that a resident kernel may take per thread, as plan() counts them
 constexpr int kMaxNorms = 4;      // rows of `norms`: grad_h, grad_carry, grad_c, clip_hits
 enum class Pass : int { forward, backward };
 
@@ -81,6 +82,16 @@ SEQGRAD_HD constexpr Layout make_layout(Pass pass, int gates, bool split, DType 
   const int64_t arrays[] = {l.weights * size, l.operand * size, l.partial * 4, l.bias * 4, l.sums * 8};
   for (int64_t bytes : arrays) l.bytes += round_up(bytes, 128);
   return l;
+}
+
+// Barrier counters of the grid path: one per group of samples, each on a cache line of its own, zero at launch.
+constexpr int64_t kCounterBytes = 128;
+
+// Partial sums of squares that the slices of the grid path exchange: two rounds of
+// [group][slice][norm][row][segment], double.
+SEQGRAD_HD constexpr int64_t partial_norms(const Tiles& tiles) {
+  const int64_t lanes = padded_units(tiles.units);
+  return 2 * tiles.groups * tiles.slices * kMaxNorms * tiles.rows * (lanes > 32 ? lanes / 32 : 1);
 }
 
 }  // namespace seqgrad::cuda

@@ -6,16 +6,6 @@
 
 namespace seqgrad::cuda {
 
-// Barrier counters of the grid path: one per group of samples, each on a cache line of its own, zero at launch.
-constexpr int64_t kCounterBytes = 128;
-
-// Partial sums of squares that the slices of the grid path exchange: two rounds of
-// [group][slice][norm][row][segment], double.
-constexpr int64_t partial_norms(const Tiles& tiles) {
-  const int64_t lanes = padded_units(tiles.units);
-  return 2 * tiles.groups * tiles.slices * kMaxNorms * tiles.rows * (lanes > 32 ? lanes / 32 : 1);
-}
-
 struct ResidentForward {
   int64_t T, N, H;
   Tiles tiles;
