@@ -50,6 +50,7 @@ constexpr double kPointwiseClocks[2] = {400, 700};   // forward, backward with n
 constexpr double kPairInstructions = 30;             // of a cell, per (sample, unit) pair and gate (e)
 constexpr double kLaunchUs = 4, kCooperativeUs = 8;  // from one kernel to the first step of the next (e)
 constexpr double kStepUs = 7;                        // a product through torch's dispatcher and a pointwise kernel: two launches (e)
+constexpr double kGridDoubt = 1.15;                  // the grid path must promise this much to be preferred: it depends on the most (e)
 constexpr double kLibraryShare = 0.6;                // of the peak that a library's product reaches at these sizes (e)
 
 // Microseconds and bytes of one time step, all samples; `total` adds what is paid once.
