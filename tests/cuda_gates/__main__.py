@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from . import compiling, coresidency, report, resources, rules, sass
 from .compiling import CACHE, Unit
@@ -86,7 +85,8 @@ def main() -> int:
         build = build._replace(architectures=tuple(asked.arch))
     began = time.monotonic()
     units = compiling.compile_all(toolkit, build, sources, CSRC)
-    say(f"{len(sources)} files for {len(build.architectures)} architectures in {time.monotonic() - began:.0f} s, compiler time:")
+    seconds = time.monotonic() - began
+    say(f"{len(sources)} files for {len(build.architectures)} architectures in {seconds:.0f} s; time of the compiler:")
     for line in report.times(units):
         say(line)
     used = resources.usage(units)

@@ -1,4 +1,4 @@
-"""Whether everything that plan() may choose fits the devices of the table, with the registers that kernels really have."""
+"""Whether everything that plan() may choose fits the devices of the table, with the registers that kernels have."""
 
 from __future__ import annotations
 

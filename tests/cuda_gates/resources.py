@@ -140,6 +140,6 @@ def write_budgets(release: str, budgets: Mapping[Kernel, Budget], path: Path = B
     for kernel, budget in sorted(budgets.items()):
         line = f"      {json.dumps(kernel.name)}: {json.dumps(budget._asdict())}"
         sources.setdefault(kernel.source, []).append(line)
-    blocks = [f"    {json.dumps(source)}: {{\n" + ",\n".join(kernels) + "\n    }" for source, kernels in sources.items()]
+    blocks = [f"    {json.dumps(source)}: {{\n" + ",\n".join(block) + "\n    }" for source, block in sources.items()]
     text = f'{{\n  "nvcc": {json.dumps(release)},\n  "kernels": {{\n' + ",\n".join(blocks) + "\n  }\n}\n"
     path.write_text(text, encoding="utf-8")
