@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from seqgrad import clip, init
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.display import GradientFlowDisplay
+from seqgrad.explain import explain
 from seqgrad.nn import (
     GRU,
     LSTM,
@@ -54,6 +55,7 @@ __all__ = [
     "convert_",
     "detach",
     "experiments",
+    "explain",
     "has_cuda",
     "init",
     "record",

@@ -36,7 +36,7 @@ std::string kib(int64_t bytes) {
 
 std::string us(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.3g us", value);
+  std::snprintf(text, sizeof text, value < 1000 ? "%.3g us" : "%.0f us", value);
   return text;
 }
 
@@ -104,11 +104,12 @@ class Planner {
       best.why_not = "a single unit cannot be cut into slices";
       return best;
     }
-    int64_t previous = 0, least_bytes = 0;
+    int64_t considered = 0, least_bytes = 0;
     for (int64_t groups = 1; groups <= std::min<int64_t>(device.multiprocessors / 2, q.N); ++groups) {
-      const int64_t rows = ceil_div(q.N, groups), padded = round_up(rows, half ? 16 : 4);
-      if (padded == previous) continue;  // more groups would cut the units coarser and save no tile
-      previous = padded;
+      // More groups cut the units coarser: that must save a tile of rows, or half of the exchange.
+      const int64_t rows = ceil_div(q.N, groups), tile = half ? 16 : 4;
+      if (round_up(rows, tile) == round_up(considered, tile) && 2 * rows > considered) continue;
+      considered = rows;
       for (int64_t units : slice_widths(groups)) {
         Tiles tiles;
         tiles.units = units, tiles.slices = ceil_div(q.H, units);
@@ -203,7 +204,9 @@ class Planner {
         if (threads > max_threads || tiles.rows * padded_units(tiles.units) > int64_t{kMaxPairs} * threads) continue;
         tiles.threads = threads;
         tiles.k_parts = shares_of_k(tiles);
-        while (!set_chunk(tiles) && tiles.k_parts > 1) tiles.k_parts /= 2;
+        bool fits = set_chunk(tiles);
+        for (; !fits && tiles.k_parts > 1; fits = set_chunk(tiles)) tiles.k_parts /= 2;
+        if (!fits) continue;
         tiles.k_parts = static_cast<int>(std::clamp<int64_t>(tiles.k_chunk / 16, 1, tiles.k_parts));
         price(tiles, best);
       }
@@ -219,7 +222,7 @@ class Planner {
 
   void price(const Tiles& tiles, Choice& best) const {
     const Layout l = layout(tiles);
-    if (l.bytes > device.shared_per_block) return;
+    if (l.bytes > device.shared_per_block) throw std::logic_error("seqgrad: a plan outgrew the shared memory it was made for");
     const Estimate cost = estimate_resident(q, device, tiles, l);
     const double total = cost.total(q.T);
     if (best.fits && total >= best.total) return;
