@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 NATIVE := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help lesson test check lint types cpp cpp-sanitized format bench gpu build clean tools
+.PHONY: help lesson test check lint types cpp cpp-sanitized format cuda bench gpu build clean tools
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -56,6 +56,9 @@ cpp-sanitized: tools  ## the C++ tests under ASan + UBSan, then under TSan
 	  $(BIN)/ctest --test-dir build/cpp-$$kind --output-on-failure || exit 1; \
 	done
 
+cuda: $(VENV)/.nvcc  ## static gates on the CUDA kernels, without a GPU (GATES=--update writes the register budgets)
+	PYTHONPATH=tests $(BIN)/python -m cuda_gates $(GATES)
+
 bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, and bench.json
 	$(BIN)/python benchmarks/bench_layers.py --quick --json bench.json
 
@@ -93,4 +96,10 @@ $(VENV)/.test: $(VENV)/.package
 
 $(VENV)/.dev: $(VENV)/.test
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+# The pinned compiler, unless this machine has the same one and a disassembler.
+$(VENV)/.nvcc: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m cuda_gates --find || \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[nvcc]'
 	@touch $@

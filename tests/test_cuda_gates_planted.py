@@ -158,15 +158,18 @@ def test_a_compiled_kernel_over_its_budget_is_seen(toolkit: Toolkit, room: Path)
 # A device of two multiprocessors and a plan that always says the same: what of it does not fit must be seen.
 SMALL = Device("small", 8, 0, 2, 163 * 1024, 164 * 1024, 65536, 1 << 20, True)
 PLAN = """
+#include <cstdio>
+#include <cstdlib>
 #include "cuda/plan.h"
 namespace seqgrad::cuda {
 Plan plan(const Question&, const DeviceLimits&, const std::string& wish) {
+  long slices, shared;
   Plan p;
+  if (std::sscanf(std::getenv("PLANTED"), "%ld %d %ld", &slices, &p.tiles.threads, &shared) != 3) std::abort();
   p.path = wish == "grid" ? Path::grid : Path::block;
-  p.tiles.slices = wish == "grid" ? %(slices)d : 1;
+  p.tiles.slices = wish == "grid" ? slices : 1;
   p.tiles.groups = 1;
-  p.tiles.threads = %(threads)d;
-  p.shared_bytes = %(shared)d;
+  p.shared_bytes = shared;
   return p;
 }
 const char* name(Path path) { return path == Path::grid ? "grid" : "block"; }
@@ -176,8 +179,9 @@ FITTING = {"slices": 2, "threads": 256, "shared": 160 * 1024}
 
 
 def planted_plan(toolkit: Toolkit, room: Path, device: Device = SMALL, registers: int = 128, **shape: int) -> list[str]:
+    """What the co-residency gate says where every plan has this shape."""
     source = room / "plan.cpp"
-    source.write_text(PLAN % {**FITTING, **shape})
+    source.write_text(PLAN)
     program = coresidency.build(toolkit, source, ROOT / "csrc", room / "cache")
     known = coresidency.cells((ROOT / "csrc" / "cells" / "cells.h").read_text())
     used = {
@@ -187,7 +191,11 @@ def planted_plan(toolkit: Toolkit, room: Path, device: Device = SMALL, registers
         for c in known
     }
     threads = {(kernel.name, 80): 256 for kernel, _ in used}
-    found, planned = coresidency.survey(program, [device], coresidency.kernel_lines(used, threads, known))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(
+            "PLANTED", " ".join(str({**FITTING, **shape}[key]) for key in ("slices", "threads", "shared"))
+        )
+        found, planned = coresidency.survey(program, [device], coresidency.kernel_lines(used, threads, known))
     assert [(p.device, p.architecture, p.step) for p in planned] == [("small", 80, 0)]
     assert planned[0].block == planned[0].grid > 0
     return [finding.message for finding in found]

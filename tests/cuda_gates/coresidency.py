@@ -47,6 +47,13 @@ class Planned(NamedTuple):
     step: int
 
 
+def devices() -> list[Device]:
+    """The table of seqgrad: devices that nobody need have at hand."""
+    from seqgrad._devices import DEVICES
+
+    return [Device(name, *(getattr(row, field) for field in Device._fields[1:])) for name, row in DEVICES.items()]
+
+
 def cells(text: str) -> dict[str, str]:
     """The name of each cell by its C++ type, from the one list in cells.h.
 

@@ -36,9 +36,9 @@ def lines(findings: Iterable[Finding], named: int = 3) -> list[str]:
     for finding in findings:
         places.setdefault(finding[:3], set()).add(finding.architecture)
     alike: dict[tuple[str, str, str, tuple[int, ...]], list[str]] = {}
-    for (gate, subject, message), architectures in sorted(places.items()):
+    for (gate, subject, message), found in sorted(places.items()):
         source, _, kernel = subject.partition(" ")
-        alike.setdefault((gate, source, message, tuple(sorted(architectures))), []).append(kernel)
+        alike.setdefault((gate, source, message, tuple(sorted(found))), []).append(kernel)
     text = []
     for (gate, source, message, architectures), kernels in sorted(alike.items()):
         more = f" and {len(kernels) - named} more" if len(kernels) > named else ""

@@ -57,8 +57,9 @@ def parse(log: str) -> dict[str, Resources]:
         elif frame := _STACK.search(line):
             stack, spills = stack + int(frame[1]), spills + int(frame[2]) + int(frame[3])
         elif "Used" in line and "registers" in line:
-            numbers = (amount(line, what) for what in ("registers", "bytes smem", "barriers"))
-            kernels[function] = Resources(*numbers, max(stack, amount(line, "bytes cumulative stack size")), spills)
+            registers, shared, barriers = (amount(line, what) for what in ("registers", "bytes smem", "barriers"))
+            stack = max(stack, amount(line, "bytes cumulative stack size"))
+            kernels[function] = Resources(registers, shared, barriers, stack, spills)
     return kernels
 
 
