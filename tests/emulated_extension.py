@@ -21,6 +21,7 @@ import seqgrad
 
 ROOT = Path(__file__).resolve().parent.parent
 EMULATOR = ROOT / "tests" / "emulator"
+DEVICE = ROOT / "tests" / "emulated_device.cpp"
 TARGET = 2 << 56 | 10 << 48  # the stable ABI of the oldest torch, as in setup.py
 FLAGS = (
     "-std=c++20", "-g0", "-Wall", "-fPIC", "-fvisibility=hidden", "-DSEQGRAD_EMULATOR", "-DSEQGRAD_WITH_CUDA=1",
@@ -42,15 +43,15 @@ def cuda_headers() -> Path | None:
 
 
 def sources() -> list[Path]:
-    """What goes into the library: all of csrc, and the emulator without its own programs."""
-    emulator = [path for path in sorted(EMULATOR.glob("*.cpp")) if "int main(" not in path.read_text(encoding="utf-8")]
-    found = [path for kind in ("*.cpp", "cpu/*.cpp", "cuda/*.cpp", "cuda/*.cu") for path in (ROOT / "csrc").glob(kind)]
-    return [*sorted(found), *emulator]
+    """What goes into the library: all of csrc, and the emulator."""
+    kinds = ("*.cpp", "core/*.cpp", "cpu/*.cpp", "cuda/*.cpp", "cuda/*.cu")
+    found = [path for kind in kinds for path in (ROOT / "csrc").glob(kind)]
+    return sorted([*found, *EMULATOR.glob("*.cpp"), DEVICE])
 
 
 def fingerprint() -> str:
     """Changes with any source, flag, compiler or torch."""
-    total = hashlib.sha256(" ".join([str(compiler()), torch.__version__, *FLAGS]).encode())
+    total = hashlib.sha256(" ".join([str(compiler()), torch.__version__, *FLAGS]).encode() + DEVICE.read_bytes())
     for folder in (ROOT / "csrc", EMULATOR):
         for path in sorted(p for p in folder.rglob("*") if p.suffix in (".h", ".cuh", ".cpp", ".cu")):
             total.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
