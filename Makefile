@@ -9,12 +9,14 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 OUT ?= lesson_out
 LANGUAGE ?= en
+DEVICE ?= cuda
+GPU_OUT ?= gpu_report
 
 BIN := $(VENV)/bin
 NATIVE := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help lesson test check lint types cpp cpp-sanitized format cuda bench build clean tools
+.PHONY: help lesson test check lint types cpp cpp-sanitized format cuda bench gpu build clean tools
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -60,12 +62,16 @@ cuda: $(VENV)/.nvcc  ## static gates on the CUDA kernels, without a GPU (GATES=-
 bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, and bench.json
 	$(BIN)/python benchmarks/bench_layers.py --quick --json bench.json
 
+gpu: $(VENV)/.dev  ## where there is a GPU: CUDA build, its tests, compute-sanitizer, benchmark against cuDNN (DEVICE=cpu: a trial)
+	if [ $(DEVICE) = cuda ]; then SEQGRAD_CUDA=1 $(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .; fi
+	.ci/gpu $(BIN)/python $(GPU_OUT) $(DEVICE)
+
 build: $(VENV)/.package  ## .venv with torch and the package, editable
 
 tools: $(VENV)/.dev
 
 clean:  ## remove everything that was built or measured
-	rm -rf $(VENV) build dist $(OUT) bench.json seqgrad/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist $(OUT) $(GPU_OUT) bench.json seqgrad/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
 # What an ordinary Debian or Ubuntu may lack, named all at once before anything is downloaded.
 $(VENV)/.torch:

@@ -57,12 +57,13 @@ HEAD = (
     *("barriers", "floor us", "product", "pointwise", "exchange", "barrier", "us/step"),
 )
 NOTES = (
-    f"Per time step of T = {STEPS}. **Estimates, not measurements**: csrc/cuda/cost.h has the constants and their sources.",
+    f"Per time step of T = {STEPS}. **Estimates, not measurements**: csrc/cuda/cost.h has the constants and sources.",
     "A star marks the path that plan() takes for the whole pass, launch included; the others are shown where they fit.",
-    "shared KB: through the shared memory of the busiest multiprocessor. L2 KB: the exchanged state (grid) or operands and "
-    "weights (step) of all blocks. HBM KB: wx, out and saved values, or their counterparts of the backward.",
-    "floor us: the slowest level alone, all latencies left out. product + pointwise + exchange + barrier, or HBM where that "
-    "is slower, times the waves of blocks, is us/step.",
+    "shared KB: through the shared memory of the busiest multiprocessor. L2 KB: the exchanged state (grid) or operands "
+    "and weights (step) of all blocks. HBM KB: wx, out and saved values, or their counterparts of the backward.",
+    "floor us: the slowest level alone, all latencies left out.",
+    "block, grid: us/step is product + pointwise + exchange + barrier, or HBM where that is slower. step: pointwise, "
+    "which holds the launches of both kernels, and the slower of product and HBM.",
 )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import clip, init
+from seqgrad import analysis, clip, init
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.display import GradientFlowDisplay
 from seqgrad.explain import explain
@@ -50,6 +50,7 @@ __all__ = [
     "ResidualRNN",
     "ResidualRNNCell",
     "Series",
+    "analysis",
     "build_info",
     "clip",
     "convert_",

@@ -42,7 +42,9 @@ def test_exactly_one_path_is_chosen_per_question(found: list[dict]) -> None:
             for row in rows
         }
         chosen = next(row["path"] for row in rows if row["chosen"])
-        assert totals[chosen] == min(totals.values()), rows
+        assert totals[chosen] <= 1.15 * min(totals.values()), rows
+        if "grid" in totals and chosen != "grid":
+            assert 1.15 * totals["grid"] >= totals[chosen], rows
 
 
 def test_the_parts_add_up(found: list[dict]) -> None:

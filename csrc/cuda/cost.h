@@ -48,8 +48,11 @@ constexpr double kFloatChainClocks = 24;             // a lone warp, one k of a 
 constexpr double kTensorChainClocks = 36;            // a lone warp, 16 k of a 16 x 16 tile (e)
 constexpr double kPointwiseClocks[2] = {400, 700};   // forward, backward with norms: latency of one cell (e)
 constexpr double kPairInstructions = 30;             // of a cell, per (sample, unit) pair and gate (e)
+constexpr double kMemoryLatencyUs = 0.6;             // one round of loads of weights, cold (e)
+constexpr double kLoadsInFlight = 4;                 // of a thread that copies W_hh into shared memory: what compilers unroll (e)
 constexpr double kLaunchUs = 4, kCooperativeUs = 8;  // from one kernel to the first step of the next (e)
 constexpr double kStepUs = 7;                        // a product through torch's dispatcher and a pointwise kernel: two launches (e)
+constexpr double kGridDoubt = 1.15;                  // the grid path must promise this much to be preferred: it depends on the most (e)
 constexpr double kLibraryShare = 0.6;                // of the peak that a library's product reaches at these sizes (e)
 
 // Microseconds and bytes of one time step, all samples; `total` adds what is paid once.
@@ -143,7 +146,9 @@ inline Estimate estimate_resident(const Question& q, const DeviceLimits& device,
   e.pointwise_us = (kPointwiseClocks[static_cast<int>(q.pass)] + pointwise * together + 2 * kSyncClocks) / clocks_per_us;
   if (t.slices > 1) {
     const double bytes = static_cast<double>(t.rows * l.K) * size, blocks = static_cast<double>(t.slices * t.groups);
-    const double rounds = std::max<double>(static_cast<double>((l.k_padded + t.k_chunk - 1) / t.k_chunk), bytes / (64.0 * t.threads));
+    // A chunk is asked for at once; before compute capability 8.0 each thread waits for every 16 bytes it asks for.
+    const double chunks = static_cast<double>((l.k_padded + t.k_chunk - 1) / t.k_chunk);
+    const double rounds = device.major >= 8 ? chunks : std::max(chunks, bytes / (16.0 * t.threads));
     const int meetings = q.pass == Pass::backward && q.clip_norm ? 2 : 1;
     e.l2_bytes = bytes * blocks;
     e.exchange_us = std::max(bytes / kL2PerClock / clocks_per_us, e.l2_bytes / (rates.l2 * processors * 1e3)) + kL2LatencyUs * rounds;
@@ -152,7 +157,8 @@ inline Estimate estimate_resident(const Question& q, const DeviceLimits& device,
   e.memory_us = e.memory_bytes / (rates.memory * processors * 1e3);
   e.step_us = std::max(e.memory_us, waves * (e.product_us + e.pointwise_us + e.exchange_us + e.barrier_us));
   e.floor_us = floor_us(e, q, device, static_cast<double>(std::min<int64_t>(t.slices * t.groups, device.multiprocessors)));
-  const double loading = static_cast<double>(l.k_padded * l.c_padded) * size / (rates.l2 * 1e3);
+  const double weights = static_cast<double>(l.k_padded * l.c_padded);
+  const double loading = std::max(weights * size / (rates.l2 * 1e3), kMemoryLatencyUs * weights / (kLoadsInFlight * t.threads));
   e.fixed_us = (t.slices > 1 ? kCooperativeUs : kLaunchUs) + waves * loading;
   return e;
 }

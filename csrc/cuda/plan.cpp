@@ -44,8 +44,7 @@ class Planner {
  public:
   Planner(const Question& question, const DeviceLimits& limits)
       : q(question), device(limits), cell(kCells[static_cast<int>(q.cell)].traits), half(q.dtype != DType::float32),
-        max_threads(static_cast<int>(std::min<int64_t>(kMaxThreads, limits.registers_per_multiprocessor / kRegisters / 32 * 32))) {
-  }
+        max_threads(static_cast<int>(std::min<int64_t>(kMaxThreads, limits.registers_per_multiprocessor / kRegisters / 32 * 32))) {}
 
   // Why no resident kernel can serve, whatever the sizes; empty if one may.
   std::string refusal() const {
@@ -230,6 +229,8 @@ class Planner {
   }
 };
 
+double bid(const Choice& c) { return c.total * (c.path == Path::grid ? kGridDoubt : 1); }
+
 std::string price_tag(const Choice& c) {
   return us(c.cost.step_us) + " a step" + (c.cost.fixed_us > 0 ? " and " + us(c.cost.fixed_us) + " once" : "");
 }
@@ -281,7 +282,7 @@ Plan plan(const Question& question, const DeviceLimits& limits, const std::strin
   const Choice choices[] = {planner.block(), planner.grid(), step};
   const Choice* chosen = nullptr;
   for (const Choice& c : choices)
-    if (c.fits && (!chosen || c.total < chosen->total)) chosen = &c;
+    if (c.fits && (!chosen || bid(c) < bid(*chosen))) chosen = &c;
   std::string asides;
   for (const Choice& c : choices) {
     const std::string path = name(c.path);

@@ -233,7 +233,7 @@ void* take_shared(int index, int64_t offset, int64_t bytes, const Where& where) 
   b.arena_used += rounded + kGap;
   unpoison(array.data, b.arena + b.arena_used - array.data);
   auto* gap = static_cast<volatile unsigned char*>(array.data) + bytes;  // volatile: never a call of memset
-  while (gap < b.arena + b.arena_used) *gap++ = kCanary;
+  for (; gap < b.arena + b.arena_used; ++gap) *gap = canary(gap);
   poison(array.data + bytes, b.arena + b.arena_used - (array.data + bytes));
   return array.data;
 }

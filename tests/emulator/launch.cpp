@@ -4,13 +4,13 @@
 #include <numeric>
 
 #include "control.h"
+#include "cuda/layout.h"
 #include "cudart.h"
 #include "scheduler.h"
 
 namespace seqgrad::emulator {
 namespace {
 
-constexpr int kRegistersPerThread = 128;  // what kernels of kMaxThreads threads may use at most
 constexpr int64_t kReservedPerBlock = 1024;
 
 Schedule chosen;
@@ -33,7 +33,7 @@ int64_t co_resident(int threads, int64_t shared) {
   const int64_t rounded = (threads + 31) / 32 * 32;
   const int64_t reserved = modelled.major >= 8 ? kReservedPerBlock : 0;
   const int64_t by_shared = shared + reserved > 0 ? modelled.shared_per_multiprocessor / (shared + reserved) : 32;
-  const int64_t by_registers = modelled.registers_per_multiprocessor / (rounded * kRegistersPerThread);
+  const int64_t by_registers = modelled.registers_per_multiprocessor / (rounded * cuda::kRegisters);
   return modelled.multiprocessors * std::min({by_shared, by_registers, threads_per_multiprocessor() / rounded, int64_t(16)});
 }
 
@@ -170,7 +170,7 @@ void begin_block(Launch& l, Block& block) {
   if (l.shared) {
     block.arena = map_memory(l.arena_bytes);
     fill(block.arena, l.arena_bytes, 0xff);  // NaN in every float type
-    fill(block.arena, kGap, kCanary);
+    for (volatile unsigned char* at = block.arena; at < block.arena + kGap; ++at) *at = canary(at);
     poison(block.arena, l.arena_bytes);
   }
   for (Warp& warp : block.warps) warp = Warp{};
@@ -191,7 +191,7 @@ void end_block(Launch& l, Block& block) {
   if (!block.arena) return;
   unpoison(block.arena, l.arena_bytes);
   const auto intact = [](const unsigned char* from, const unsigned char* end) {
-    while (from < end && *from == kCanary) ++from;
+    while (from < end && *from == canary(from)) ++from;
     return from == end;
   };
   if (!intact(block.arena, block.arena + kGap)) l.failure_text = "a write before the first shared array";

@@ -6,14 +6,21 @@
 
 #include <cstdint>
 #include <source_location>
+#include <vector>
 
 namespace seqgrad::emulator {
 
 using Where = std::source_location;
 
+struct Copy {
+  void* to;
+  const void* from;
+};
+
 struct Position {
   uint3 thread, block;
   dim3 block_dim, grid_dim;
+  mutable std::vector<Copy> copies;  // asked for and not yet waited for
 };
 extern const Position* position;  // of the running CUDA thread
 

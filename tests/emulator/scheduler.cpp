@@ -118,18 +118,19 @@ void enter(void* argument) {
   tsan_acquire(current->start);
   try {
     current->call(const_cast<void*>(current->kernel), current->params);
-  } catch (const std::exception& error) { fail(std::string("a kernel threw an exception: ") + error.what()); }
-  leave_block(thread);
+    leave_block(thread);
+  } catch (const Failed&) {  // says what and where already
+  } catch (const std::exception& error) {
+    current->failure_text = std::string("a kernel threw an exception: ") + error.what() + ", in " + thread_name(thread);
+  }
   tsan_release(current->end);
   thread.finished = true;
   current->progress = true;
   current->ready.erase(thread.rank);
   Block& block = *thread.block;
-  if (++block.finished == int(block.threads.size())) {
-    current->completed = &block;
-    go_to_main(thread, true);
-  }
-  Thread* next = pick();
+  const bool last = ++block.finished == int(block.threads.size());
+  if (last) current->completed = &block;
+  Thread* next = last || !current->failure_text.empty() ? nullptr : pick();
   if (next) go_to(thread, *next, true);
   else go_to_main(thread, true);
   __builtin_unreachable();
@@ -156,10 +157,8 @@ void yield() {
 }
 
 void fail(const std::string& text) {
-  Launch& l = *current;
-  l.failure_text = text + ", by " + thread_name(*l.running);
-  go_to_main(*l.running, false);
-  __builtin_unreachable();
+  current->failure_text = text + ", by " + thread_name(*current->running);
+  throw Failed{};
 }
 
 void fail_at(const Where& where, const char* what) { fail(std::string(what) + " at " + place(where)); }

@@ -80,7 +80,8 @@ struct Warp {
 
 constexpr int64_t kGap = 128;
 constexpr int kMaxArrays = 16;
-constexpr unsigned char kCanary = 0xa5;
+// Around every array: NaN in every float type, and not the NaN that arrays begin with.
+inline unsigned char canary(const volatile unsigned char* at) { return reinterpret_cast<uintptr_t>(at) % 2 ? 0x7f : 0xfd; }
 struct SharedArray {
   int64_t offset, bytes;
   unsigned char* data;
@@ -135,7 +136,8 @@ void suspend(Wait wait, const Where& where);
 void yield();
 void make_ready(Thread& thread);
 
-// Ends the launch with a report; comes from fibers and never returns.
+// Ends the launch with a report: unwinds the thread that noticed, and all others never run again.
+struct Failed {};
 [[noreturn]] void fail(const std::string& text);
 std::string place(const Where& where);
 std::string thread_name(const Thread& thread);

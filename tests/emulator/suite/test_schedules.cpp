@@ -2,7 +2,7 @@
 #include <chrono>
 #include <vector>
 
-#include "../cpp/check.h"
+#include "../../cpp/check.h"
 #include "emulator.h"
 
 using namespace seqgrad;
@@ -150,11 +150,12 @@ TEST(shuffles_and_votes_follow_the_manual) {
   }
 }
 
-TEST(a_large_launch_takes_well_under_a_second) {
+TEST(a_large_launch_is_no_matter_of_minutes) {
   emulator::set_schedule({Policy::thread_priorities, 1});
   const auto start = std::chrono::steady_clock::now();
   const int64_t before = emulator::counts().switches;
-  meetings(8, emulator::sanitized() ? 64 : 512, 33);
+  meetings(16, emulator::sanitized() ? 64 : 256, 33);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  CHECK(emulator::sanitized() || seconds < 10);
   std::printf("     %.3f s, %.1f million switches\n", seconds, double(emulator::counts().switches - before) * 1e-6);
 }
