@@ -15,9 +15,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import clip, init
+from seqgrad import clip, init, rules, sinks
 from seqgrad._ext import build_info, has_cuda
+from seqgrad.check import check_grads
 from seqgrad.display import GradientFlowDisplay
+from seqgrad.history import History
+from seqgrad.monitor import FindingError, FindingWarning, Monitor
 from seqgrad.nn import (
     GRU,
     LSTM,
@@ -31,6 +34,8 @@ from seqgrad.nn import (
     revert_,
 )
 from seqgrad.record import GradientRecord, NonFinite, Series, record
+from seqgrad.rules import Finding
+from seqgrad.suggest import Suggestion, suggest
 from seqgrad.tbptt import detach, tbptt
 
 if TYPE_CHECKING:
@@ -40,16 +45,23 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Finding",
+    "FindingError",
+    "FindingWarning",
     "GRUCell",
     "GradientFlowDisplay",
     "GradientRecord",
+    "History",
     "LSTMCell",
+    "Monitor",
     "NonFinite",
     "RNNCell",
     "ResidualRNN",
     "ResidualRNNCell",
     "Series",
+    "Suggestion",
     "build_info",
+    "check_grads",
     "clip",
     "convert_",
     "detach",
@@ -58,6 +70,9 @@ __all__ = [
     "init",
     "record",
     "revert_",
+    "rules",
+    "sinks",
+    "suggest",
     "tbptt",
 ]
 
