@@ -15,10 +15,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import clip, init, rules, sinks
+from seqgrad import analysis, clip, init, rules, sinks
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.check import check_grads
 from seqgrad.display import GradientFlowDisplay
+from seqgrad.explain import explain
 from seqgrad.history import History
 from seqgrad.monitor import FindingError, FindingWarning, Monitor
 from seqgrad.nn import (
@@ -60,12 +61,14 @@ __all__ = [
     "ResidualRNNCell",
     "Series",
     "Suggestion",
+    "analysis",
     "build_info",
     "check_grads",
     "clip",
     "convert_",
     "detach",
     "experiments",
+    "explain",
     "has_cuda",
     "init",
     "record",

@@ -138,8 +138,8 @@ class Vanishing:
         weight = "" if rest is None else f", and all steps from there on make {rest:.2g} of dW_hh"
         n = int(series.grad_h[t].argmin())
         text = (
-            f"the gradient vanishes: from t={t} on (weakest in sample {n}) ||dL/dh_t|| is below {self.rel:g} of what it "
-            f"is where the loss enters, at the end {value:.2g}{weight}; what happens {where} t={t} is not learnt; "
+            f"the gradient vanishes: from t={t} on (weakest in sample {n}) ||dL/dh_t|| is below {self.rel:g} of what "
+            f"it is where the loss enters, at the end {value:.2g}{weight}; what happens {where} t={t} is not learnt; "
             + _cure_text(series)
         )
         return entry.finding(

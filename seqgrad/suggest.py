@@ -9,7 +9,7 @@ from torch import nn
 
 from seqgrad._finding import SEVERITIES, Finding
 from seqgrad._observation import Observation
-from seqgrad._rules_gradient import submodule
+from seqgrad._rules_check import submodule
 from seqgrad.history import History
 from seqgrad.record import GradientRecord
 
