@@ -43,9 +43,7 @@ class Lyapunov:
         pairs = zip(self.exponents.tolist(), self.stderr.tolist(), strict=True)
         listing = ", ".join(f"{value:.3g} ± {error:.1g}" for value, error in pairs)
         count = int(self.steps.sum())
-        return (
-            f"<Lyapunov exponents of {self.layer!r} per step: {listing}; {count} steps, {self.warmup} to warm up>"
-        )
+        return f"<Lyapunov exponents of {self.layer!r} per step: {listing}; {count} steps, {self.warmup} to warm up>"
 
 
 @torch.no_grad()
