@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import analysis, clip, init
+from seqgrad import analysis, clip, init, regularizers
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.display import GradientFlowDisplay
 from seqgrad.nn import (
@@ -31,6 +31,7 @@ from seqgrad.nn import (
     revert_,
 )
 from seqgrad.record import GradientRecord, NonFinite, Series, record
+from seqgrad.regularizers import omega
 from seqgrad.tbptt import detach, tbptt
 
 if TYPE_CHECKING:
@@ -57,7 +58,9 @@ __all__ = [
     "experiments",
     "has_cuda",
     "init",
+    "omega",
     "record",
+    "regularizers",
     "revert_",
     "tbptt",
 ]

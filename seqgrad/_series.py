@@ -221,7 +221,7 @@ class Series:
         The weights are shared: dW_hh is the sum over t of delta_t h_{t-1}^T, and a step whose term is tiny beside the
         others teaches nothing. The share of step t is the sum over the samples of ``grad_h[t, n] * states[t, n]``, over
         the same sum for all steps. grad_h bounds delta_t, the gradient before the nonlinearity, from above; where the
-        exact terms matter, ask ``seqgrad.analysis.contributions``. Input-time order; 0 beyond every sample's length.
+        exact terms matter, ask ``seqgrad.analysis.contribution``. Input-time order; 0 beyond every sample's length.
 
         All nan where there is nothing to share out: all norms 0, or any of them NaN or Inf.
 

@@ -73,22 +73,21 @@ class StepMaps:
         project = self.trace.weights.w_hr
         return torch.cat([h if project is None else project @ h, c], -2)
 
-    def pull(self, t: int, grad_h: Tensor, grad_c: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The transposed map on gradients: through the gates, not yet through W_hh.
+    def pull(self, t: int, grad_h: Tensor, grad_c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The transposed map on gradients, as far as W_hh.
 
-        ``grad_h [N, P]`` and, for an LSTM, ``grad_c [N, H]`` after step t -> (gradient of h_t in units ``[N, H]`` that
-        ``slopes`` multiply, gradients of the recurrent pre-activations ``[N, G, H]``, what stays of the state:
-        gradient of the h before (RNN, GRU) or of the c before (LSTM), or None).
+        ``grad_h [N, P]`` and, for an LSTM, ``grad_c [N, H]`` (without what comes through h_t) after step t ->
+        ``(sources, kept)``: ``slopes * sources`` are the gradients of the recurrent pre-activations ``[N, G, H]``;
+        ``kept [N, H]`` reaches the state before on a path of its own, h (GRU, residual) or c (LSTM).
         """
         if self.out_slope is None:
-            planes = self.slopes[t] * grad_h.unsqueeze(1)
-            return grad_h, planes, None if self.keep is None else self.keep[t] * grad_h
+            kept = torch.zeros_like(grad_h) if self.keep is None else self.keep[t] * grad_h
+            return grad_h.unsqueeze(1).expand_as(self.slopes[t]), kept
         assert self.keep is not None and grad_c is not None
         project = self.trace.weights.w_hr
         units = grad_h if project is None else grad_h @ project
         total_c = grad_c + self.out_slope[t] * units
-        sources = torch.stack([total_c, total_c, total_c, units], 1)
-        return units, self.slopes[t] * sources, self.keep[t] * total_c
+        return torch.stack([total_c, total_c, total_c, units], 1), self.keep[t] * total_c
 
 
 def cell_states(trace: Trace, gates: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
