@@ -8,11 +8,12 @@ import io
 import os
 import platform
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+
+from seqgrad._ext import build_info
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,13 +46,13 @@ nav ol,.check{padding-left:1.2rem}.check{list-style:none;padding:0}.check li{mar
 """
 
 
-def page(title: str, lang: str, body: str) -> str:
-    """A whole document; ``title`` is plain text, ``body`` HTML."""
+def page(title: str, lang: str, body: str, style: str = "") -> str:
+    """A whole document; ``title`` is plain text, ``body`` HTML, ``style`` what it adds to the common style."""
     return (
         f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
     )
 
 
@@ -78,11 +79,7 @@ def png(draw: Callable[[bool], Figure]) -> tuple[bytes, bytes]:
 
 def environment() -> dict[str, str]:
     """Versions that the numbers depend on."""
-    try:
-        ours = version("seqgrad")
-    except PackageNotFoundError:  # run from a checkout
-        ours = "(not installed)"
-    return {"seqgrad": ours, "torch": torch.__version__, "python": platform.python_version()}
+    return {"seqgrad": build_info().version, "torch": torch.__version__, "python": platform.python_version()}
 
 
 def write_whole(path: Path, data: str | bytes) -> None:

@@ -48,6 +48,7 @@ __all__ = [
     "SampleBandDisplay",
     "band",
     "before_after",
+    "blank",
     "clip_hits",
     "figure",
     "flow",
