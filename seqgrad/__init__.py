@@ -15,9 +15,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import clip, init
+from seqgrad import analysis, clip, init
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.display import GradientFlowDisplay
+from seqgrad.explain import explain
 from seqgrad.nn import (
     GRU,
     LSTM,
@@ -49,11 +50,13 @@ __all__ = [
     "ResidualRNN",
     "ResidualRNNCell",
     "Series",
+    "analysis",
     "build_info",
     "clip",
     "convert_",
     "detach",
     "experiments",
+    "explain",
     "has_cuda",
     "init",
     "record",

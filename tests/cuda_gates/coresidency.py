@@ -1,4 +1,4 @@
-"""Whether everything that plan() may choose fits the devices of the table, with the registers that kernels really have."""
+"""Whether everything that plan() may choose fits the devices of the table, with the registers that kernels have."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ class Planned(NamedTuple):
     block: int
     grid: int
     step: int
+
+
+def devices() -> list[Device]:
+    """The table of seqgrad: devices that nobody need have at hand."""
+    from seqgrad._devices import DEVICES
+
+    return [Device(name, *(getattr(row, field) for field in Device._fields[1:])) for name, row in DEVICES.items()]
 
 
 def cells(text: str) -> dict[str, str]:
