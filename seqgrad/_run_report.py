@@ -7,7 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqgrad import _html, display
 from seqgrad._page import environment, figure, page, png, write_whole
@@ -139,11 +139,18 @@ def _run(number: int, name: str, run: History, lang: str) -> str:
         )
         parts.append(_figures(run, lang))
     rows = "".join(
-        f"<dt>{html.escape(str(key))}</dt><dd>{html.escape(str(value))}</dd>"
+        f"<dt>{html.escape(str(key))}</dt><dd>{html.escape(_fact(value))}</dd>"
         for key, value in run.header.items() if key not in ("kind", "torn")
     )  # fmt: skip
     parts.append(f"<h3>{text['environment']}</h3>\n<dl>{rows}</dl>\n</section>\n")
     return "".join(parts)
+
+
+def _fact(value: Any) -> str:
+    """A header's value on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key or 'model'}: {_fact(item)}" for key, item in value.items())
+    return ", ".join(map(_fact, value)) if isinstance(value, list) else str(value)
 
 
 def _findings(found: list[Finding], lang: str) -> str:

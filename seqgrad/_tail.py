@@ -57,15 +57,15 @@ class Tail:
                 lines.append(self._take(line))
         if self._line == 0:
             raise ValueError(f"{self.path} is empty; a run file starts with a header line" if not data
-                             else _run_file.foreign(str(self.path)))  # fmt: skip
+                             else _run_file._foreign(str(self.path)))  # fmt: skip
         return lines
 
     def _take(self, line: bytes) -> dict[str, Any]:
-        entry = _run_file.decode(line, str(self.path), self._line, first=not self.history.header)
+        entry = _run_file._entry(line, str(self.path), self._line, first=not self.history.header)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                self.history = self.history.take(entry, self.path)
+                self.history = self.history._take(entry, self.path)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{self.path} is damaged at line {self._line}: {error!r}") from error
         return entry
