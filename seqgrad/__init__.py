@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import analysis, clip, init, regularizers, rules, sinks
+from seqgrad import analysis, clip, display, init, regularizers, rules, sinks
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.check import check_grads
 from seqgrad.display import GradientFlowDisplay
@@ -68,6 +68,7 @@ __all__ = [
     "clip",
     "convert_",
     "detach",
+    "display",
     "experiments",
     "explain",
     "has_cuda",

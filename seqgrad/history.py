@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqgrad import _run_file
-from seqgrad._finding import Finding
+from seqgrad._finding import Finding, Findings
 
 if TYPE_CHECKING:
     import pandas
@@ -113,7 +113,7 @@ class History:
             raise ValueError(f"keep must be a positive int, or None to keep every step, got {keep!r}")
         self.keep = keep
         self.header: dict[str, Any] = dict(header or {})
-        self.findings: list[Finding] = []
+        self.findings = Findings()
         self._old: list[Entry] = []
         self._new: list[Entry] = []
 
@@ -288,7 +288,7 @@ class History:
             for entry in self.entries:
                 if entry.step < start:
                     merged.append(entry)
-            merged.findings = [f for f in self.findings if f.step is not None and f.step < start]
+            merged.findings = Findings(f for f in self.findings if f.step is not None and f.step < start)
             return merged
         elif kind == "step":
             self.append(Entry.from_dict(line))
@@ -297,7 +297,10 @@ class History:
         return self
 
     def plot(self, kind: str = "heatmap", name: str | None = None, **options: Any) -> Any:
-        """Draw the history; returns a display. ``kind`` names a function of ``seqgrad.display``, such as "heatmap".
+        """Draw one series: ``kind`` "heatmap" (timestep by training step) or "flow" (curves of a few training steps).
+
+        Returns a display, see :func:`seqgrad.display.heatmap` and :func:`seqgrad.display.flow` for the options;
+        ``name`` may be left out where there is only one series.
 
         Raises:
             ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
@@ -305,10 +308,14 @@ class History:
         """
         from seqgrad import display
 
-        draw = getattr(display, kind, None) if kind.isidentifier() and not kind.startswith("_") else None
-        if not callable(draw):
-            raise ValueError(f'kind must name a display of a history, such as "heatmap", got {kind!r}')
-        return draw(self, name=name, **options)
+        if kind not in display.OF_HISTORY:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, display.OF_HISTORY))}, got {kind!r}")
+        return display.OF_HISTORY[kind](self, name=name, **options)
+
+    def _repr_html_(self) -> str:
+        from seqgrad import _html
+
+        return _html.history(self)
 
     def __repr__(self) -> str:
         steps = self.steps
