@@ -49,12 +49,12 @@ def layout_bytes(cell: str, dtype: torch.dtype, H: int, backward: bool, p: CudaP
     step = 16 if half else 4
     K, C = up(K, step), up(C, step)
     chunk = min(p.k_chunk, K)
-    operand_row, weight_row = (chunk + 8, C + 8) if half else (up(chunk, 32) + 4, C)
+    operand_row, weights = (chunk + 8, C * (K + 8)) if half else (up(chunk, 32) + 4, K * C)
     rows = up(p.rows, p.row_tile)
     lanes = up(p.units, 32) if p.units >= 32 else 2 ** math.ceil(math.log2(p.units))
     biases = 0 if backward else (G + (cell == "gru")) * p.units
     sums = 4 * p.rows * max(1, lanes // 32) if backward else 0
-    arrays = (K * weight_row * dtype.itemsize, rows * operand_row * dtype.itemsize, p.k_parts * rows * C * 4)
+    arrays = (weights * dtype.itemsize, rows * operand_row * dtype.itemsize, p.k_parts * rows * C * 4)
     return sum(up(size, 128) for size in (*arrays, biases * 4, sums * 8))
 
 

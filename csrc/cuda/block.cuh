@@ -91,6 +91,28 @@ __device__ __forceinline__ S load_exchanged(const S* from) {
   }
 }
 
+// Weights of the block into shared memory, zero where `source(k, column)` is null. `along_k`: neighbouring threads read
+// neighbouring k, else neighbouring columns. Loads are batched: one at a time, each would cost a round trip to memory.
+template <class S, class Source>
+__device__ __forceinline__ void load_weights(S* weights, const Geometry& l, bool along_k, Source&& source) {
+  constexpr int kBatch = 8;
+  const int count = l.k_padded * l.c_padded, width = along_k ? l.k_padded : l.c_padded, threads = static_cast<int>(blockDim.x);
+  for (int first = static_cast<int>(threadIdx.x); first < count; first += kBatch * threads) {
+    S value[kBatch];
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const int index = first + b * threads, slow = index / width, fast = index - slow * width;
+      const S* from = index < count ? source(along_k ? fast : slow, along_k ? slow : fast) : nullptr;
+      value[b] = from ? *from : from_arithmetic<S>(0.0f);
+    }
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const int index = first + b * threads, slow = index / width, fast = index - slow * width;
+      if (index < count) weights[weight_at<S>(along_k ? fast : slow, along_k ? slow : fast, l.ldb)] = value[b];
+    }
+  }
+}
+
 // operand[r][0, depth) = columns [k0, k0 + depth) of row_of(r), zero from K on; row_of gives [K] in device memory. A thread
 // has its share when this returns; the others' after a __syncthreads.
 template <class S, class RowOf>

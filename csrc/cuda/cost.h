@@ -96,11 +96,13 @@ inline ProductClocks product_clocks(const Question& q, const Tiles& t, const Lay
   const bool half = q.dtype != DType::float32;
   const int64_t width = column_tile(q.dtype, t.row_tile), warps = t.threads / 32;
   const int64_t items = l.r_padded / t.row_tile * ((l.c_padded + width - 1) / width) * t.k_parts;
-  const int64_t part = (l.k_padded / (half ? 16 : 1) + t.k_parts - 1) / t.k_parts;
+  const int share = lanes_sharing_k(q.dtype, t.row_tile, l.c_padded);
+  const int64_t part = (l.k_padded / (half ? 16 : share) + t.k_parts - 1) / t.k_parts;
   // A unit of work is one k of a 512-element tile in float32, 16 k of a 16 x 16 tile else: 1 KiB of operands either way,
   // less where a tile has fewer columns than lanes.
   const double units = static_cast<double>(items) * static_cast<double>(part);
-  const double lanes = half ? 1 : static_cast<double>(l.c_padded) / static_cast<double>((l.c_padded + width - 1) / width * width);
+  const double lanes =
+      half || share > 1 ? 1 : static_cast<double>(l.c_padded) / static_cast<double>((l.c_padded + width - 1) / width * width);
   const double compute = half ? 4096 / rates.mma : 512 / rates.fma, issue = half ? 12 / 4.0 : 19 / 4.0;
   const double sums = 4.0 * t.k_parts * static_cast<double>(l.r_padded * l.c_padded + t.rows * l.C);
   return {units * std::max({1024 * lanes / kSharedPerClock, compute, issue}) + sums / kSharedPerClock,

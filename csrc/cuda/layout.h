@@ -59,6 +59,12 @@ SEQGRAD_HD constexpr int64_t k_step(DType type) {
 SEQGRAD_HD constexpr int64_t column_step(DType type) { return type == DType::float32 ? 4 : 16; }
 SEQGRAD_HD constexpr int64_t column_tile(DType type, int row_tile) { return type == DType::float32 ? (row_tile == 4 ? 128 : 32) : 16; }
 
+// Float tiles with few columns, by row_tile: four lanes then share K, so that none is idle.
+constexpr int kFewColumns4 = 32, kFewColumns16 = 8;
+SEQGRAD_HD constexpr int lanes_sharing_k(DType type, int row_tile, int64_t c_padded) {
+  return type == DType::float32 && c_padded <= (row_tile == 4 ? kFewColumns4 : kFewColumns16) ? 4 : 1;
+}
+
 SEQGRAD_HD constexpr Layout make_layout(Pass pass, int gates, bool split, DType type, int64_t H, const Tiles& tiles) {
   Layout l{};
   const bool half = type != DType::float32;

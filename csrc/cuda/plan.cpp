@@ -15,6 +15,7 @@ namespace seqgrad::cuda {
 namespace {
 
 constexpr int64_t kMostBlocks = 2147483647;  // of a grid's first dimension
+constexpr int64_t kMostSteps = 2147483647;   // resident kernels keep lengths in an int
 
 struct Choice {
   bool fits = false;
@@ -50,6 +51,7 @@ class Planner {
   std::string refusal() const {
     const std::string capability = std::to_string(device.major) + "." + std::to_string(device.minor);
     if (q.T == 0 || q.N == 0 || q.H == 0) return "there is nothing to do";
+    if (q.T > kMostSteps) return std::to_string(q.T) + " steps are more than resident kernels count";
     if (q.dtype == DType::float64) return "float64 has no resident kernels";
     if (q.P != q.H) return "a projected state (proj_size " + std::to_string(q.P) + ") has no resident kernels";
     if (q.dtype == DType::bfloat16 && device.major < 8)

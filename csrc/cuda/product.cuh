@@ -22,19 +22,20 @@ struct ProductShape {
   int begin, depth;  // this chunk of K, multiples of k_step; later chunks add to what the first left in `partial`
 };
 
-// One warp, 4 * LaneRows rows x 128 / LaneRows columns, 4 x 4 sums per lane. Rows of a lane lie LaneRows apart, so that
-// the rows that a warp reads at once fall into different banks.
-template <int LaneRows>
+// One warp, 4 * LaneRows rows x 4 * LaneColumns columns, 4 x 4 sums per lane; lanes left over share K out, 4 of it at a time.
+// Rows of a lane lie LaneRows apart, so that the rows that a warp reads at once fall into different banks.
+template <int LaneRows, int LaneColumns>
 __device__ __forceinline__ void float_tile(const float* a, const float* b, float* c, const ProductShape& s, int k0, int k1, int columns) {
-  constexpr int kLaneColumns = 32 / LaneRows;
-  const int lane = static_cast<int>(threadIdx.x) % 32, i = lane / kLaneColumns, j = lane % kLaneColumns * 4;
-  if (j >= columns) return;
+  constexpr int kLaneDepth = 32 / LaneRows / LaneColumns;
+  const int lane = static_cast<int>(threadIdx.x) % 32, i = lane / LaneColumns % LaneRows, j = lane % LaneColumns * 4;
+  const int share = lane / (LaneRows * LaneColumns);
+  const bool here = j < columns;
   float sum[4][4];
 #pragma unroll
   for (int r = 0; r < 4; ++r)
 #pragma unroll
-    for (int q = 0; q < 4; ++q) sum[r][q] = s.begin ? c[(i + LaneRows * r) * s.ldc + j + q] : 0.0f;
-  for (int k = k0; k < k1; k += 4) {
+    for (int q = 0; q < 4; ++q) sum[r][q] = s.begin && here && share == 0 ? c[(i + LaneRows * r) * s.ldc + j + q] : 0.0f;
+  for (int k = k0 + 4 * share; here && k < k1; k += 4 * kLaneDepth) {
     float4 left[4];
 #pragma unroll
     for (int r = 0; r < 4; ++r) left[r] = *reinterpret_cast<const float4*>(a + (i + LaneRows * r) * s.lda + k);
@@ -48,6 +49,13 @@ __device__ __forceinline__ void float_tile(const float* a, const float* b, float
       }
     }
   }
+#pragma unroll
+  for (int offset = kLaneDepth / 2; offset > 0; offset /= 2)
+#pragma unroll
+    for (int r = 0; r < 4; ++r)
+#pragma unroll
+      for (int q = 0; q < 4; ++q) sum[r][q] += __shfl_xor_sync(0xffffffffu, sum[r][q], offset * LaneRows * LaneColumns);
+  if (!here || share > 0) return;
 #pragma unroll
   for (int r = 0; r < 4; ++r)
     *reinterpret_cast<float4*>(c + (i + LaneRows * r) * s.ldc + j) = make_float4(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
@@ -85,8 +93,10 @@ __device__ __forceinline__ void multiply(const S* operand, const S* weights, flo
     const S* b = weights + weight_at<S>(s.begin, column, s.ldb);
     float* c = partial + (part * s.rows + row) * s.ldc + column;
     if constexpr (Storage<S>::kType == DType::float32) {
-      if (s.row_tile == 4) float_tile<1>(a, b, c, s, k0, k1, s.columns - column);
-      else float_tile<4>(a, b, c, s, k0, k1, s.columns - column);
+      const int left = s.columns - column;
+      const bool few = lanes_sharing_k(DType::float32, s.row_tile, s.columns) > 1;
+      if (s.row_tile == 4) few ? float_tile<1, 8>(a, b, c, s, k0, k1, left) : float_tile<1, 32>(a, b, c, s, k0, k1, left);
+      else few ? float_tile<4, 2>(a, b, c, s, k0, k1, left) : float_tile<4, 8>(a, b, c, s, k0, k1, left);
     } else {
       tensor_tile(a, b, c, s, k0, k1);
     }

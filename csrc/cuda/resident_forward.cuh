@@ -51,7 +51,7 @@ class ForwardBlock {
     operand = shared.take<S>(layout.operand);
     partial = shared.take<float>(layout.partial);
     bias = shared.take<float>(layout.bias);
-    load_weights();
+    load_weights(weights, l, true, [&](int k, int column) { return weight(k, column); });
     load_bias();
     fill_zero(operand, layout.operand);
     __syncthreads();
@@ -64,15 +64,9 @@ class ForwardBlock {
   __device__ __forceinline__ int64_t unit(int e) const { return place.u0 + pair[e].unit(); }
 
   // Column g * units + u of the operand's partner is row (g, u0 + u) of W_hh.
-  __device__ __forceinline__ void load_weights() {
-    const int warps = blockDim.x / 32, lane = threadIdx.x % 32;
-    for (int column = int(threadIdx.x) / 32; column < l.c_padded; column += warps) {
-      const int gate = column / int(p.tiles.units), u = column % int(p.tiles.units);
-      const bool there = gate < G && u < place.units;
-      const S* row = static_cast<const S*>(p.w_hh) + (there ? (gate * p.H + place.u0 + u) * p.H : 0);
-      for (int k = lane; k < l.k_padded; k += 32)
-        weights[weight_at<S>(k, column, l.ldb)] = there && k < p.H ? row[k] : from_arithmetic<S>(0.0f);
-    }
+  __device__ __forceinline__ const S* weight(int k, int column) const {
+    const int units = int(p.tiles.units), gate = column / units, u = column - gate * units;
+    return gate < G && u < place.units && k < p.H ? static_cast<const S*>(p.w_hh) + (gate * p.H + place.u0 + u) * p.H + k : nullptr;
   }
 
   __device__ __forceinline__ void load_bias() {

@@ -122,6 +122,8 @@ void weight_gradients(const Layer& p, const Backward& grads, const StepGradients
 
 Plan plan_for(const Layer& p, Pass pass, const Context& context) {
   const bool clip_norm = pass == Pass::backward && p.clip == ClipKind::norm;
+  // A projection is one even where it is square; no resident kernel knows it.
+  if (p.w_hr) return plan({p.cell, p.dtype, p.T, p.N, p.H, p.P, pass, clip_norm}, context.limits, "step");
   return plan({p.cell, p.dtype, p.T, p.N, p.H, p.P, pass, clip_norm}, context.limits, context.wish);
 }
 
