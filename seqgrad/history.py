@@ -167,6 +167,12 @@ class History:
         """Whether the series runs from the last timestep to the first."""
         return next(entry.series[name].reverse for entry in self._having(name))
 
+    def lengths(self, name: str) -> list[int]:
+        """How many timesteps the series had at each entry, 0 where it has none: how much of a row of the matrix counts."""
+        self._having(name)
+        rows = (self._row(entry, name, "grad_h") for entry in self.entries)
+        return [0 if row is None else len(row) for row in rows]
+
     def quantities(self, name: str) -> tuple[str, ...]:
         """What :meth:`matrix` has of this series."""
         have = {quantity for entry in self._having(name) for quantity in entry.series[name].norms}
@@ -208,7 +214,7 @@ class History:
         if name not in self.series:
             have = ", ".join(self.series) or "none, no step was observed yet"
             raise KeyError(f"no series {name!r} in this history; there are: {have}")
-        return (entry for entry in self.entries if name in entry.series)
+        return iter([entry for entry in self.entries if name in entry.series])
 
     # -- out -----------------------------------------------------------------------------------------------------------
     def to_pandas(self) -> pandas.DataFrame:
@@ -297,7 +303,10 @@ class History:
         return self
 
     def plot(self, kind: str = "heatmap", name: str | None = None, **options: Any) -> Any:
-        """Draw the history; returns a display. ``kind`` names a function of ``seqgrad.display``, such as "heatmap".
+        """Draw one series: "heatmap", timestep against training step, or "flow", one line per step; returns a display.
+
+        ``name`` may be left out where there is one series only; ``options`` go to the function of that name in
+        ``seqgrad.display``.
 
         Raises:
             ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
@@ -305,10 +314,10 @@ class History:
         """
         from seqgrad import display
 
-        draw = getattr(display, kind, None) if kind.isidentifier() and not kind.startswith("_") else None
-        if not callable(draw):
-            raise ValueError(f'kind must name a display of a history, such as "heatmap", got {kind!r}')
-        return draw(self, name=name, **options)
+        kinds = {"heatmap": display.heatmap, "flow": display.flow}
+        if kind not in kinds:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
+        return kinds[kind](self, name=name, **options)
 
     def __repr__(self) -> str:
         steps = self.steps

@@ -158,9 +158,11 @@ class TensorBoard(Sink):
             self._draw(history, entry)
 
     def _draw(self, history: History, entry: Entry) -> None:
+        from seqgrad import display
+
         for name in entry.series:
-            figure = history.plot("heatmap", name).figure_
-            self.writer.add_figure(f"{self.prefix}/{name}/heatmap", figure, entry.step, close=True)
+            sheet = display.figure(history, "heatmap", name=name)
+            self.writer.add_figure(f"{self.prefix}/{name}/heatmap", sheet, entry.step, close=True)
 
 
 class Callable(Sink):
