@@ -82,6 +82,15 @@ class Finding:
         return self.message
 
 
-def worst_first(findings: list[Finding]) -> list[Finding]:
+class Findings(list[Finding]):
+    """A list of findings, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        from seqgrad import _html
+
+        return _html.findings(self)
+
+
+def worst_first(findings: list[Finding]) -> Findings:
     """By falling severity; among equals the order of the rules stays."""
-    return sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity))
+    return Findings(sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity)))

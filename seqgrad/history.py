@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from seqgrad import _run_file
-from seqgrad._finding import Finding
+from seqgrad._finding import Finding, Findings
 
 if TYPE_CHECKING:
     import pandas
@@ -113,7 +113,7 @@ class History:
             raise ValueError(f"keep must be a positive int, or None to keep every step, got {keep!r}")
         self.keep = keep
         self.header: dict[str, Any] = dict(header or {})
-        self.findings: list[Finding] = []
+        self.findings = Findings()
         self._old: list[Entry] = []
         self._new: list[Entry] = []
 
@@ -294,7 +294,7 @@ class History:
             for entry in self.entries:
                 if entry.step < start:
                     merged.append(entry)
-            merged.findings = [f for f in self.findings if f.step is not None and f.step < start]
+            merged.findings = Findings(f for f in self.findings if f.step is not None and f.step < start)
             return merged
         elif kind == "step":
             self.append(Entry.from_dict(line))
@@ -303,10 +303,17 @@ class History:
         return self
 
     def plot(self, kind: str = "heatmap", name: str | None = None, **options: Any) -> Any:
+<<<<<<< HEAD
         """Draw one series: "heatmap", timestep against training step, or "flow", one line per step; returns a display.
 
         ``name`` may be left out where there is one series only; ``options`` go to the function of that name in
         ``seqgrad.display``.
+=======
+        """Draw one series: ``kind`` "heatmap" (timestep by training step) or "flow" (curves of a few training steps).
+
+        Returns a display, see :func:`seqgrad.display.heatmap` and :func:`seqgrad.display.flow` for the options;
+        ``name`` may be left out where there is only one series.
+>>>>>>> main
 
         Raises:
             ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
@@ -314,10 +321,21 @@ class History:
         """
         from seqgrad import display
 
+<<<<<<< HEAD
         kinds = {"heatmap": display.heatmap, "flow": display.flow}
         if kind not in kinds:
             raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
         return kinds[kind](self, name=name, **options)
+=======
+        if kind not in display.OF_HISTORY:
+            raise ValueError(f"kind must be one of {', '.join(map(repr, display.OF_HISTORY))}, got {kind!r}")
+        return display.OF_HISTORY[kind](self, name=name, **options)
+
+    def _repr_html_(self) -> str:
+        from seqgrad import _html
+
+        return _html.history(self)
+>>>>>>> main
 
     def __repr__(self) -> str:
         steps = self.steps

@@ -195,11 +195,13 @@ bool Trust::trusts(const Context& context, CellId cell, DType dtype, Path path) 
   }
   const State state = mismatch.empty() ? State::trusted : State::refused;
   settle(&state);
-  if (!mismatch.empty())
-    warn(("seqgrad: the " + std::string(name(path)) + " kernels for " + kCells[static_cast<int>(cell)].name +
-          " failed their check against path step on device " + std::to_string(context.device) + " (" + mismatch +
-          "); path step is used instead. Please report this.")
-             .c_str());
+  if (!mismatch.empty()) {
+    const std::string line = "seqgrad: the " + std::string(name(path)) + " kernels for " + kCells[static_cast<int>(cell)].name +
+                             " failed their check against path step on device " + std::to_string(context.device) + " (" + mismatch +
+                             "); path step is used instead. Please report this.";
+    warn(line.c_str());
+    if (context.warn) context.warn(line.c_str());
+  }
   return state == State::trusted;
 }
 

@@ -48,6 +48,7 @@ __all__ = [
     "SampleBandDisplay",
     "band",
     "before_after",
+    "blank",
     "clip_hits",
     "figure",
     "flow",
@@ -83,6 +84,7 @@ def flow(
     return display
 
 
+OF_HISTORY: Mapping[str, Any] = {"heatmap": heatmap, "flow": flow}
 KINDS: Mapping[str, Any] = {
     "flow": flow, "heatmap": heatmap, "band": band, "gates": gates, "clip_hits": clip_hits,
 }  # fmt: skip

@@ -202,6 +202,8 @@ class GradientFlowDisplay:
         drawn: list[Any] = [line.get_ydata() for line in self.lines_]
         _parts.open_limits(ax, limits, (float(v) for data in drawn for v in data), zeros, bad)
         ax.set_xlabel(text["t"] if x == "t" else text["lag"])
+        if x == "t" and self._all_reverse:
+            ax.set_xlabel(f"{text['t']} ({text['reverse']})")
         quantities = {curve.quantity for curve in self.curves}
         label = text[quantities.pop()] if len(quantities) == 1 else text["mixed"]
         ax.set_ylabel(f"{label}\n{text['relative']}" if relative else label)
@@ -238,11 +240,16 @@ class GradientFlowDisplay:
         _parts.mark(ax, zeros, bad, line.get_color())
         return bool(zeros), bool(bad)
 
+    @property
+    def _all_reverse(self) -> bool:
+        """Then the axis says it once; a single curve says it in its name."""
+        return len(self.curves) > 1 and all(curve.reverse for curve in self.curves)
+
     def _legend(self, ax: Axes, x: str, zeros: bool, bad: bool) -> None:
         text = self._text
         handles: list[Line2D] = []
         for curve, line in zip(self.curves, self.lines_, strict=True):
-            note = f" ({text['reverse']})" if curve.reverse and x == "t" else ""
+            note = f" ({text['reverse']})" if curve.reverse and x == "t" and not self._all_reverse else ""
             if len(self.curves) > 1 or note:
                 handles.append(_key(line, f"{curve.label}{note}"))
         handles += _parts.mark_keys(text["zero"] if zeros else None, text["bad"] if bad else None)

@@ -122,7 +122,7 @@ class HeatmapDisplay:
         _parts.whole_ticks(ax.xaxis, 6)
         _parts.whole_ticks(ax.yaxis)
         ax.set_xlabel(text["step"])
-        ax.set_ylabel(text["t"])
+        ax.set_ylabel(f"{text['t']}\n({text['upwards']})" if self.rows[0].reverse else text["t"])
         ax.set_title(self.rows[0].name if title is None else title)
         absent = any(value is None for column in cells for value in column)
         self._legend(ax, cells, absent, self._mark_findings(ax))

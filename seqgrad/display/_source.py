@@ -65,6 +65,9 @@ def series_of(record: GradientRecord, key: str | None) -> Series:
 def rows_of(history: Past, name: str | None, quantity: str) -> list[Row]:
     """The rows of ``history.matrix`` without their padding."""
     chosen = one_of(name, history.series, "history")
+    entries = getattr(history, "entries", None)
+    if entries is not None:  # these know where a row ends, and a NaN at its end from padding
+        return [_row(entry, chosen, quantity) for entry in entries]
     table = history.matrix(chosen, quantity).tolist()
     lengths = _lengths(history, chosen, table)
     reverse = bool(getattr(history, "reverse", lambda _: chosen.endswith("_reverse"))(chosen))
@@ -72,6 +75,12 @@ def rows_of(history: Past, name: str | None, quantity: str) -> list[Row]:
         Row(step, chosen, row[:length], reverse)
         for step, row, length in zip(history.steps, table, lengths, strict=True)
     ]
+
+
+def _row(entry: Any, name: str, quantity: str) -> Row:
+    found = entry.series.get(name)
+    values = None if found is None else found.norms.get(quantity)
+    return Row(entry.step, name, [] if values is None else values.tolist(), found is not None and found.reverse)
 
 
 def _lengths(history: Past, name: str, table: list[list[float]]) -> list[int]:

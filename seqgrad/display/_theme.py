@@ -19,6 +19,7 @@ GREY = "#888888"  # what belongs to no curve: keys of markers, lines of referenc
 # On a map from viridis' violet to its yellow: exact zeros lie beyond the dark end, NaN and Inf outside of the scale.
 ZERO, BAD = "#000000", "#D55E00"
 VIRIDIS_FROM = 0.14  # its darkest violet is left out, so that black stays black
+MARGIN = {"w_pad": 0.08, "h_pad": 0.06}  # inches around everything drawn
 SIZE = (6.4, 4.2)  # inches; at 400 pixels its text is still 8 to 9 pixels high
 
 
@@ -98,7 +99,10 @@ def canvas(ax: Axes | None, name: str | None, size: tuple[float, float] = SIZE) 
             import matplotlib.pyplot as plt
         except ImportError as error:
             raise ImportError("plots need matplotlib: pip install 'seqgrad[plot]'") from error
-        yield plt.subplots(figsize=size, layout="constrained")[1]
+        sheet, ax = plt.subplots(figsize=size, layout="constrained")
+        engine: Any = sheet.get_layout_engine()
+        engine.set(**MARGIN)
+        yield ax
 
 
 def blank(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
@@ -106,6 +110,8 @@ def blank(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
+    engine: Any = figure.get_layout_engine()
+    engine.set(**MARGIN)
     return figure, figure.add_subplot()
 
 

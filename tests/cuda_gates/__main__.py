@@ -59,7 +59,7 @@ def check_coresidency(toolkit: Toolkit, units: list[Unit], used: Usage) -> list[
     found, planned = coresidency.survey(program, coresidency.devices(), kernels)
     for seen in planned:
         say(f"  {seen.device:28} sm_{seen.architecture:<4} block {seen.block:6} grid {seen.grid:6} step {seen.step:6}")
-    return [*found, *coresidency.check_planned(planned)]
+    return [*found, *coresidency.check_planned(planned, {unit.architecture for unit in units})]
 
 
 def say(line: str) -> None:
