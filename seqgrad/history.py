@@ -303,17 +303,10 @@ class History:
         return self
 
     def plot(self, kind: str = "heatmap", name: str | None = None, **options: Any) -> Any:
-<<<<<<< HEAD
-        """Draw one series: "heatmap", timestep against training step, or "flow", one line per step; returns a display.
-
-        ``name`` may be left out where there is one series only; ``options`` go to the function of that name in
-        ``seqgrad.display``.
-=======
         """Draw one series: ``kind`` "heatmap" (timestep by training step) or "flow" (curves of a few training steps).
 
         Returns a display, see :func:`seqgrad.display.heatmap` and :func:`seqgrad.display.flow` for the options;
         ``name`` may be left out where there is only one series.
->>>>>>> main
 
         Raises:
             ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
@@ -321,12 +314,6 @@ class History:
         """
         from seqgrad import display
 
-<<<<<<< HEAD
-        kinds = {"heatmap": display.heatmap, "flow": display.flow}
-        if kind not in kinds:
-            raise ValueError(f"kind must be one of {', '.join(map(repr, kinds))}, got {kind!r}")
-        return kinds[kind](self, name=name, **options)
-=======
         if kind not in display.OF_HISTORY:
             raise ValueError(f"kind must be one of {', '.join(map(repr, display.OF_HISTORY))}, got {kind!r}")
         return display.OF_HISTORY[kind](self, name=name, **options)
@@ -335,7 +322,6 @@ class History:
         from seqgrad import _html
 
         return _html.history(self)
->>>>>>> main
 
     def __repr__(self) -> str:
         steps = self.steps
