@@ -1,4 +1,4 @@
-"""Information flow: autograd's Jacobian of the layer, a shift register that forgets exactly, fits that leave one out."""
+"""Information flow: autograd's Jacobian of the layer, a shift register that forgets exactly, left-out fits."""
 
 from __future__ import annotations
 
