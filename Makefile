@@ -9,12 +9,14 @@ TORCH ?= torch==2.13.0
 VENV ?= .venv
 OUT ?= lesson_out
 LANGUAGE ?= en
+DEVICE ?= cuda
+GPU_OUT ?= gpu_report
 
 BIN := $(VENV)/bin
 NATIVE := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help lesson test check lint types cpp cpp-sanitized format bench build clean tools
+.PHONY: help lesson test check lint types cpp cpp-sanitized format cuda bench gpu build clean tools
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -54,15 +56,22 @@ cpp-sanitized: tools  ## the C++ tests under ASan + UBSan, then under TSan
 	  $(BIN)/ctest --test-dir build/cpp-$$kind --output-on-failure || exit 1; \
 	done
 
+cuda: $(VENV)/.nvcc  ## static gates on the CUDA kernels, without a GPU (GATES=--update writes the register budgets)
+	PYTHONPATH=tests $(BIN)/python -m cuda_gates $(GATES)
+
 bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, and bench.json
 	$(BIN)/python benchmarks/bench_layers.py --quick --json bench.json
+
+gpu: $(VENV)/.dev  ## where there is a GPU: CUDA build, its tests, compute-sanitizer, benchmark against cuDNN (DEVICE=cpu: a trial)
+	if [ $(DEVICE) = cuda ]; then SEQGRAD_CUDA=1 $(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .; fi
+	.ci/gpu $(BIN)/python $(GPU_OUT) $(DEVICE)
 
 build: $(VENV)/.package  ## .venv with torch and the package, editable
 
 tools: $(VENV)/.dev
 
 clean:  ## remove everything that was built or measured
-	rm -rf $(VENV) build dist $(OUT) bench.json seqgrad/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist $(OUT) $(GPU_OUT) bench.json seqgrad/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
 # What an ordinary Debian or Ubuntu may lack, named all at once before anything is downloaded.
 $(VENV)/.torch:
@@ -87,4 +96,10 @@ $(VENV)/.test: $(VENV)/.package
 
 $(VENV)/.dev: $(VENV)/.test
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+# The pinned compiler, unless this machine has the same one and a disassembler.
+$(VENV)/.nvcc: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m cuda_gates --find || \
+	  $(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[nvcc]'
 	@touch $@

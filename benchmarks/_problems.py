@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import seqgrad as sg
 
-PEERS: dict[str, tuple[Callable[[int, int], nn.RNNBase], Callable[[int, int], nn.RNNBase]]] = {
+PEERS: dict[str, tuple[Callable[..., nn.RNNBase], Callable[..., nn.RNNBase]]] = {
     "rnn": (nn.RNN, sg.RNN),
     "gru": (nn.GRU, sg.GRU),
     "lstm": (nn.LSTM, sg.LSTM),
@@ -60,12 +60,26 @@ GRID = (
 QUICK = tuple(shape for shape in GRID if shape.steps < 500_000_000 and shape.T < 1000)
 
 
-def rivals(cell: str, shape: Shape, mode: str) -> dict[str, Callable[[], object]]:
-    """``{"torch": ..., "seqgrad": ...}`` and in train mode ``"recording"``: ours inside ``sg.record``."""
+def rivals(
+    cell: str,
+    shape: Shape,
+    mode: str,
+    *,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    layers: int = 1,
+    bidirectional: bool = False,
+) -> dict[str, Callable[[], object]]:
+    """``{"torch": ..., "seqgrad": ...}`` and in train mode ``"recording"``: ours inside ``sg.record``.
+
+    In mode infer a call returns its output.
+    """
     torch.manual_seed(0)
-    theirs, ours = (kind(shape.I, shape.H) for kind in PEERS[cell])
+    theirs, ours = (
+        kind(shape.I, shape.H, layers, bidirectional=bidirectional).to(device, dtype) for kind in PEERS[cell]
+    )
     ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(shape.T, shape.N, shape.I)
+    x = torch.randn(shape.T, shape.N, shape.I).to(device, dtype)
     lengths: Tensor | None = None
     if shape.ragged:  # falling, as the peer likes them best
         lengths = torch.linspace(shape.T, max(shape.T // 10, 1), shape.N).long()
@@ -94,9 +108,9 @@ def rivals(cell: str, shape: Shape, mode: str) -> dict[str, Callable[[], object]
 
 
 def _without_grad(output: Callable[[Tensor], Tensor], x: Tensor) -> Callable[[], object]:
-    def call() -> None:
+    def call() -> Tensor:
         with torch.inference_mode():
-            output(x)
+            return output(x)
 
     return call
 

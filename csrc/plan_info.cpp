@@ -1,5 +1,5 @@
-// plan() for Python, as JSON: seqgrad.explain and benchmarks/roofline.py ask it, for real devices and for imagined ones.
-// It plans only; what runs a layer is ops.cpp's. In builds without CUDA too.
+// What the engines would do, as JSON for Python: seqgrad.explain and benchmarks/roofline.py ask plan() for real CUDA
+// devices and for imagined ones, in builds without CUDA too, and the CPU engine for its split. Nothing runs here.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/tensor.h>
 
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cells/cells.h"
+#include "cpu/engine.h"
 #include "cuda/cost.h"
 #include "cuda/plan.h"
 
@@ -71,6 +72,7 @@ std::string as_json(const cuda::Estimate& e) {
       .add("exchange_us", e.exchange_us)
       .add("barrier_us", e.barrier_us)
       .add("memory_us", e.memory_us)
+      .add("floor_us", e.floor_us)
       .add("step_us", e.step_us)
       .add("fixed_us", e.fixed_us)
       .done();
@@ -120,10 +122,35 @@ std::string cuda_plan(std::string cell, std::string dtype, std::vector<int64_t> 
       .done();
 }
 
+// `sizes` T, N, I, H, P; `threads` as torch has them. `clipped`: with state_clip; `norms`: while recording.
+std::string cpu_plan(std::string cell, std::string dtype, std::vector<int64_t> sizes, bool backward, bool clipped, bool weight_gradients,
+                     bool norms, int64_t threads) {
+  if (sizes.size() != 5) fail("sizes must be T, N, I, H, P, got " + std::to_string(sizes.size()) + " numbers");
+  Layer layer;
+  layer.cell = cell_named(cell), layer.dtype = dtype_named(dtype);
+  layer.T = sizes[0], layer.N = sizes[1], layer.I = sizes[2], layer.H = sizes[3], layer.P = sizes[4];
+  if (layer.P != layer.H) layer.w_hr = &layer;  // only asked whether it is there
+  if (clipped) layer.clip = ClipKind::norm;
+  const int most = static_cast<int>(threads);
+  const bool idle = layer.T < 1 || layer.N < 1 || layer.H < 1;
+  const cpu::Split split = idle       ? cpu::Split{0, 0}
+                           : backward ? cpu::split_backward(layer, most, weight_gradients, norms)
+                                      : cpu::split_forward(layer, most);
+  return Json()
+      .raw("isa", "\"" + std::string(cpu::engine().name) + "\"")
+      .add("slices", split.slices)
+      .add("team", int64_t{split.team})
+      .done();
+}
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY_FRAGMENT(seqgrad, m) {
+  m.def("cpu_plan(str cell, str dtype, int[] sizes, bool backward, bool clipped, bool weight_gradients, bool norms, int threads) -> str");
   m.def("cuda_plan(str cell, str dtype, int[] sizes, bool backward, bool clip_norm, int[] limits, str wish) -> str");
 }
 
-STABLE_TORCH_LIBRARY_IMPL(seqgrad, CompositeExplicitAutograd, m) { m.impl("cuda_plan", TORCH_BOX(&cuda_plan)); }
+STABLE_TORCH_LIBRARY_IMPL(seqgrad, CompositeExplicitAutograd, m) {
+  m.impl("cpu_plan", TORCH_BOX(&cpu_plan));
+  m.impl("cuda_plan", TORCH_BOX(&cuda_plan));
+}

@@ -15,9 +15,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import analysis, clip, init, regularizers
+from seqgrad import analysis, clip, display, init, regularizers, rules, sinks
 from seqgrad._ext import build_info, has_cuda
+from seqgrad.check import check_grads
 from seqgrad.display import GradientFlowDisplay
+from seqgrad.explain import explain
+from seqgrad.history import History
+from seqgrad.monitor import FindingError, FindingWarning, Monitor
 from seqgrad.nn import (
     GRU,
     LSTM,
@@ -32,6 +36,8 @@ from seqgrad.nn import (
 )
 from seqgrad.record import GradientRecord, NonFinite, Series, record
 from seqgrad.regularizers import omega
+from seqgrad.rules import Finding
+from seqgrad.suggest import Suggestion, suggest
 from seqgrad.tbptt import detach, tbptt
 
 if TYPE_CHECKING:
@@ -41,27 +47,39 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Finding",
+    "FindingError",
+    "FindingWarning",
     "GRUCell",
     "GradientFlowDisplay",
     "GradientRecord",
+    "History",
     "LSTMCell",
+    "Monitor",
     "NonFinite",
     "RNNCell",
     "ResidualRNN",
     "ResidualRNNCell",
     "Series",
+    "Suggestion",
     "analysis",
     "build_info",
+    "check_grads",
     "clip",
     "convert_",
     "detach",
+    "display",
     "experiments",
+    "explain",
     "has_cuda",
     "init",
     "omega",
     "record",
     "regularizers",
     "revert_",
+    "rules",
+    "sinks",
+    "suggest",
     "tbptt",
 ]
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.rnn import RNNCellBase
 
+from seqgrad._recorder import watch
 from seqgrad._rnn_run import Weights, check_residual_scale, check_state_clip, describe_options, harmonise, run
 from seqgrad.clip import Norm, Value
 
@@ -53,6 +54,7 @@ class _Cell(RNNCellBase):
             self, "cell", x.unsqueeze(0), weights, states[0], c0, cell=cell, scale=scale, state_clip=self.state_clip
         )
         new = [hn] if cn is None else [hn, cn]
+        watch(self, "cell", cell=cell, x=x, out=hn, ends=new, h0=states[0], weights=weights)
         return new if batched else [state.squeeze(0) for state in new]
 
     def _check_shapes(self, input: Tensor, states: list[Tensor]) -> None:

@@ -184,6 +184,6 @@ def sparkline(values: Sequence[float], label: str, width: int = 160, height: int
     spread = f"{10**low:.3g} to {10**high:.3g}" if real else "no positive finite value"
     title = f"<title>{escape(label)}: {spread} over {len(values)} steps{extra}</title>"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" width="{width}" height="{height}" '
+        f'<svg role="img" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}">{title}{"".join(parts)}</svg>'
     )

@@ -7,9 +7,10 @@ files it as a Series. Nothing here reads a tensor's values, so nothing waits for
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,12 +32,34 @@ class Log:
     unconverted: tuple[str, ...] = ()  # torch.nn's own recurrent layers in the model: invisible here
 
 
-class Recorder:
-    """One open block. Thread-safe: CUDA backwards run in threads of their own."""
+class Forward(NamedTuple):
+    """One call of one layer and direction, as it just ran; the tensors still belong to the graph."""
 
-    def __init__(self, model: nn.Module) -> None:
+    module: nn.Module
+    series: str  # l0, l0_reverse ... or cell
+    cell: str
+    x: Tensor  # [T, N, I], of a cell [N, I]
+    out: Tensor  # [T, N, P], of a cell [N, P]
+    ends: Sequence[Tensor | None]  # final states
+    h0: Tensor  # [N, P]
+    weights: Sequence[Tensor | None]  # w_ih, w_hh, b_ih, b_hh, w_hr
+    lengths: Tensor | None  # [N]
+    reverse: bool
+
+
+Watcher = Callable[[str, int, Forward], None]  # layer, number of the call, what ran
+
+
+class Recorder:
+    """One open block. Thread-safe: CUDA backwards run in threads of their own.
+
+    ``watcher`` is shown each forward that got a tap, right after it ran.
+    """
+
+    def __init__(self, model: nn.Module, watcher: Watcher | None = None) -> None:
         self.log = Log()
         self.open = True
+        self.watcher = watcher
         self._names: dict[int, str] = {}
         self._modules: list[nn.Module] = []  # keeps the ids valid while the block is open
         self._tasks: dict[int, int] = {}  # autograd's number of a running backward -> ours
@@ -53,7 +76,7 @@ class Recorder:
         self.log.unconverted = tuple(unconverted)
 
     def close(self) -> None:
-        self.open = False
+        self.open, self.watcher = False, None
         self._names, self._modules = {}, []
 
     def name_of(self, module: nn.Module) -> str | None:
@@ -71,6 +94,13 @@ class Recorder:
             self.log.calls[key] = number + 1
             return number
 
+    def show(self, forward: Forward) -> None:
+        """Hand a forward that just ran to the watcher."""
+        layer = self.name_of(forward.module)
+        if self.watcher is not None and layer is not None:
+            key = f"{layer}.{forward.series}" if layer else forward.series
+            self.watcher(layer, self.log.calls.get(key, 0) - 1, forward)
+
     def backward_number(self) -> int:
         """Number of the backward that is running in this thread, from 0, in the order in which they reached us."""
         task = torch._C._current_graph_task_id()
@@ -84,7 +114,9 @@ class Recorder:
 
 # A plain global, not only the context variable: off costs one read, and torch.compile can guard on it.
 _recording = False
+_watching = False
 _open_blocks = 0
+_open_watchers = 0
 _blocks_lock = threading.Lock()
 _active: ContextVar[tuple[Recorder, ...]] = ContextVar("seqgrad_active_recorders", default=())
 
@@ -92,21 +124,23 @@ _active: ContextVar[tuple[Recorder, ...]] = ContextVar("seqgrad_active_recorders
 def start(recorder: Recorder) -> None:
     """Let layers that run in this context see the recorder."""
     _active.set((*_active.get(), recorder))
-    _count(+1)
+    _count(+1, +1 if recorder.watcher is not None else 0)
 
 
 def stop(recorder: Recorder) -> None:
     """Take the recorder out again, whatever the order of leaving, and freeze its log."""
+    watchers = -1 if recorder.watcher is not None else 0
     recorder.close()
     _active.set(tuple(r for r in _active.get() if r is not recorder))
-    _count(-1)
+    _count(-1, watchers)
 
 
-def _count(change: int) -> None:
-    global _open_blocks, _recording
+def _count(blocks: int, watchers: int) -> None:
+    global _open_blocks, _open_watchers, _recording, _watching
     with _blocks_lock:
-        _open_blocks += change
-        _recording = _open_blocks > 0
+        _open_blocks += blocks
+        _open_watchers += watchers
+        _recording, _watching = _open_blocks > 0, _open_watchers > 0
 
 
 def make_tap(
@@ -188,3 +222,45 @@ def _hook(tap: Tensor, file: Callable[[Tensor], None]) -> None:
 # Dynamo can't trace hooks on fresh leaves: leave the graph here. torch.compiler.disable would do, but it imports
 # torch._dynamo (seconds) at once; this form waits until a compiled layer is recorded.
 _make_tap_eagerly: Callable[..., Tensor | None] = torch._disable_dynamo(_make_tap)  # type: ignore[attr-defined]
+
+
+def watch(
+    module: nn.Module,
+    series: str,
+    *,
+    cell: str,
+    x: Tensor,
+    out: Tensor,
+    ends: Sequence[Tensor | None],
+    h0: Tensor,
+    weights: Sequence[Tensor | None],
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> None:
+    """Show a forward that just ran to whoever watches it. Costs one read where nobody does."""
+    if not _watching:
+        return
+    call = _watch_eagerly if torch.compiler.is_compiling() else _watch
+    call(module, series, cell, x, out, ends, h0, tuple(weights), lengths, reverse)
+
+
+def _watch(
+    module: nn.Module,
+    series: str,
+    cell: str,
+    x: Tensor,
+    out: Tensor,
+    ends: Sequence[Tensor | None],
+    h0: Tensor,
+    weights: Sequence[Tensor | None],
+    lengths: Tensor | None,
+    reverse: bool,
+) -> None:
+    if not torch.is_grad_enabled() or torch._C._functorch.peek_interpreter_stack() is not None:
+        return  # no tap either
+    forward = Forward(module, series, cell, x, out, ends, h0, weights, lengths, reverse)
+    for recorder in _active.get():
+        recorder.show(forward)
+
+
+_watch_eagerly: Callable[..., None] = torch._disable_dynamo(_watch)  # type: ignore[attr-defined]

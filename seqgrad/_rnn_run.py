@@ -16,7 +16,6 @@ from seqgrad import _ext, _ops, _reference
 from seqgrad.clip import Norm, Value
 from seqgrad.record import make_tap
 
-
 _DEVICES = ("cpu", "meta", "cuda") if _ext.has_cuda() and torch.version.hip is None else ("cpu", "meta")
 
 
@@ -97,8 +96,8 @@ def _why_not_on(device: torch.device) -> str:
     if device.type != "cuda" or torch.version.hip is not None:
         return f"seqgrad's kernels run on the CPU and on NVIDIA GPUs, got input on {_full_name(device)}; {instead}"
     return (
-        f"this build of seqgrad holds no CUDA kernels, got input on {device}. Rebuild it from its sources, where a CUDA "
-        f"toolkit is installed: {_ext.REBUILD_WITH_CUDA}\nOr {instead}"
+        f"this build of seqgrad holds no CUDA kernels, got input on {device}. Rebuild it from its sources, where a "
+        f"CUDA toolkit is installed: {_ext.REBUILD_WITH_CUDA}\nOr {instead}"
     )
 
 

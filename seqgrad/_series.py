@@ -283,6 +283,11 @@ class Series:
         lengths = None if self.lengths is None else self.lengths.to(device)
         return replace(self, data=self.data.to(device), lengths=lengths)
 
+    def _repr_html_(self) -> str:
+        from seqgrad import _html
+
+        return _html.series(self)
+
     def __repr__(self) -> str:
         direction = "reverse" if self.reverse else "forward"
         values = self.norm().cpu()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -21,6 +21,25 @@ MARKS = {"reproduced": "✓", "corrected": "✎", "not reproduced": "✗"}
 QUIET_SECONDS = 5.0  # between two plain lines of progress
 
 
+def interactive(stream: TextIO | None = None) -> bool:
+    """Whether a person looks on at a terminal that can redraw; ``stdout`` by default."""
+    return (sys.stdout if stream is None else stream).isatty() and os.environ.get("TERM") != "dumb"
+
+
+def no_color() -> bool:
+    """Whether the reader asked for no colours (no-color.org)."""
+    return bool(os.environ.get("NO_COLOR"))
+
+
+def blocks() -> bool:
+    """Whether stdout can write the block characters of a sparkline."""
+    try:
+        "▁█×·✗".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 class Bar:
     """Progress on stderr: rich's bar on a terminal, else a plain line when the title changes or five seconds passed."""
 
@@ -30,7 +49,7 @@ class Bar:
         self._title, self._last = "", 0.0
 
     def __enter__(self) -> Bar:
-        if sys.stderr.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
+        if interactive(sys.stderr) and not no_color():
             try:
                 from rich.console import Console
                 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -68,7 +87,7 @@ class Bar:
 
 def echo_claims(claims: Sequence[Claim], lang: str, *, seconds: float, report: Path | None = None) -> None:
     """One line per claim with its verdict, the correction below where there is one, and the tally."""
-    plain = "NO_COLOR" in os.environ
+    plain = no_color()
     for claim in claims:
         mark = f"{MARKS[claim.verdict]} {say(f'verdict.{claim.verdict}', lang):<14}"
         where = f"{claim.spec.line:>4}" if claim.spec.line else "   -"

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import PackedSequence
 from seqgrad import _rnn_input
 from seqgrad._cells import GRUCell, LSTMCell, ResidualRNNCell, RNNCell
 from seqgrad._convert import convert_, revert_
+from seqgrad._recorder import watch
 from seqgrad._rnn_run import (
     Weights,
     check_residual_scale,
@@ -166,6 +167,10 @@ class _Layer(RNNBase):
                     self, f"l{layer}{suffix}", x, weights[k], h0, c0,
                     cell=self._cells[self.mode], lengths=lengths, scale=self.residual_scale, reverse=bool(direction),
                     truncate=self.truncate or 0, state_clip=self.state_clip,
+                )  # fmt: skip
+                watch(
+                    self, f"l{layer}{suffix}", cell=self._cells[self.mode], x=x, out=out, ends=state, h0=h0,
+                    weights=weights[k], lengths=lengths, reverse=bool(direction),
                 )  # fmt: skip
                 outs.append(out)
                 final.append(state)

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import json
-import platform
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from seqgrad._page import environment, figure, page, png, write_whole
 from seqgrad.experiments import Claim, Result
 from seqgrad.experiments.claims import count, number
 from seqgrad.experiments.texts import say
 
-DOTS_PER_INCH = 150
 MARKS = {"reproduced": "✓", "corrected": "✎", "not reproduced": "✗"}
 
 
@@ -94,29 +88,6 @@ SECTIONS: tuple[Section, ...] = (
     ),
 )  # fmt: skip
 
-STYLE = """
-:root{color-scheme:light dark;--paper:#fff;--ink:#1f2328;--soft:#5b636d;--line:#d8dbe0;--box:#f5f6f8;--link:#0059a8;
---good:#0a6b4a;--fixed:#8a5a00;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--paper:#15181d;--ink:#e8e8e6;--soft:#a3abb5;--line:#343a42;--box:#1d2127;
---link:#7cc0ff;--good:#5fd0a5;--fixed:#f0b64d;--bad:#ff8a80}}
-*{box-sizing:border-box}
-body{margin:0 auto;max-width:46rem;padding:1.5rem 1rem 4rem;background:var(--paper);color:var(--ink);
-font:1.05rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans",sans-serif;overflow-wrap:break-word}
-h1{font-size:1.9rem;line-height:1.2;margin:.5rem 0 1rem}h2{font-size:1.35rem;line-height:1.3;margin:3rem 0 .5rem}
-a{color:var(--link)}.lead{font-size:1.15rem}.soft,figcaption{color:var(--soft);font-size:.92rem}
-figure{margin:1.5rem 0}figure img{width:100%;height:auto;display:block;border:1px solid var(--line);border-radius:.4rem}
-sub,sup{line-height:0}figcaption{margin-top:.4rem;line-height:1.45}
-pre{background:var(--box);border:1px solid var(--line);border-radius:.4rem;padding:.8rem;overflow-x:auto;
-font-size:.85rem;line-height:1.45}code{font-family:ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
-.tally{display:flex;flex-wrap:wrap;gap:.6rem;padding:0;list-style:none}.tally li{border:1px solid var(--line);
-border-radius:.4rem;padding:.4rem .8rem;background:var(--box)}.tally b{font-size:1.3rem;margin-right:.35rem}
-.claims{list-style:none;padding:0}.claims>li{border-left:.25rem solid;padding:.15rem 0 .15rem .8rem;margin:1rem 0}
-.claims p{margin:.15rem 0;color:var(--ink)}.verdict{font-weight:600}
-.numbers{color:var(--soft)!important;font-size:.92rem}
-.reproduced{color:var(--good)}.corrected{color:var(--fixed)}.not{color:var(--bad)}
-nav ol,.check{padding-left:1.2rem}.check{list-style:none;padding:0}.check li{margin:.4rem 0}
-"""
-
 
 def write_lesson(results: Mapping[str, Result], out: Path, *, lang: str = "en", quick: bool = False) -> Path:
     """Write ``lesson_<lang>.html``, its figures as PNG and ``results.json`` into ``out``; returns the page's path.
@@ -129,14 +100,8 @@ def write_lesson(results: Mapping[str, Result], out: Path, *, lang: str = "en", 
     body = [_head(results, lang, quick)]
     body += [_section(section, results, facts, out, lang) for section in SECTIONS]
     body += [_checklist(results, lang), _method(results, lang)]
-    title = html.escape(say("report.title", lang))
-    page = (
-        f'<!doctype html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{''.join(body)}</body>\n</html>\n"
-    )
     path = out / f"lesson_{lang}.html"
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page(say("report.title", lang), lang, "".join(body)))
     save_results(results, out / "results.json", quick=quick)
     return path
 
@@ -144,16 +109,7 @@ def write_lesson(results: Mapping[str, Result], out: Path, *, lang: str = "en", 
 def save_results(results: Mapping[str, Result], path: Path, *, quick: bool) -> None:
     """All rows, facts and claims as strict JSON."""
     data = {"quick": quick, "environment": environment(), "experiments": [r.to_dict() for r in results.values()]}
-    path.write_text(json.dumps(data, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-
-
-def environment() -> dict[str, str]:
-    """Versions that the numbers depend on."""
-    try:
-        ours = version("seqgrad")
-    except PackageNotFoundError:  # run from a checkout
-        ours = "(not installed)"
-    return {"seqgrad": ours, "torch": torch.__version__, "python": platform.python_version()}
+    write_whole(path, json.dumps(data, ensure_ascii=False, allow_nan=False))
 
 
 def gather(results: Mapping[str, Result]) -> dict[str, Any]:
@@ -222,24 +178,10 @@ def _section(section: Section, results: Mapping[str, Result], facts: dict[str, A
 
 
 def _figure(result: Result, kind: str, out: Path, lang: str) -> str:
-    light, dark = (_png(result, kind, lang, dark) for dark in (False, True))
-    (out / f"{result.name}_{kind}_{lang}.png").write_bytes(light)
-    sources = [f"data:image/png;base64,{base64.b64encode(data).decode()}" for data in (light, dark)]
-    width, height = (int.from_bytes(light[at : at + 4], "big") for at in (16, 20))
-    alt = html.escape(result.alt(kind, lang))
+    light, dark = png(lambda dark: result.plot(kind, lang=lang, dark=dark).figure_)
+    write_whole(out / f"{result.name}_{kind}_{lang}.png", light)
     caption = say(f"{result.name}.{kind}.caption", lang, **result.facts())
-    return (
-        f'<figure>\n<picture><source media="(prefers-color-scheme: dark)" srcset="{sources[1]}">'
-        f'<img src="{sources[0]}" width="{width}" height="{height}" alt="{alt}"></picture>\n'
-        f"<figcaption>{_prose(caption)}</figcaption>\n</figure>\n"
-    )
-
-
-def _png(result: Result, kind: str, lang: str, dark: bool) -> bytes:
-    buffer = io.BytesIO()
-    figure = result.plot(kind, lang=lang, dark=dark).figure_
-    figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, facecolor=figure.get_facecolor())
-    return buffer.getvalue()
+    return figure(light, dark, result.alt(kind, lang), _prose(caption))
 
 
 def _claim(claim: Claim, lang: str) -> str:

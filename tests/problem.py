@@ -38,6 +38,13 @@ class Problem(NamedTuple):
         tensors = {name: None if t is None else t.to(dtype) for name, t in self.tensors.items()}
         return self._replace(tensors=tensors, grads=tuple(None if g is None else g.to(dtype) for g in self.grads))
 
+    def on(self, device: str) -> Problem:
+        """The same problem on another device."""
+        tensors = {name: None if t is None else t.to(device) for name, t in self.tensors.items()}
+        grads = tuple(None if g is None else g.to(device) for g in self.grads)
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        return self._replace(tensors=tensors, grads=grads, lengths=lengths)
+
     def options(self) -> dict[str, Any]:
         """The keyword arguments that engine and reference understand alike."""
         return {
@@ -120,7 +127,9 @@ def solve(problem: Problem, *, record: bool = True, wanted: tuple[str, ...] = AR
     leaves = _leaves(problem, wanted)
     x = leaves["x"]
     names = _ops.quantities(problem.cell, problem.state_clip)
-    tap = torch.zeros(len(names), *x.shape[:2], dtype=arithmetic(x.dtype), requires_grad=True) if record else None
+    tap = None
+    if record:
+        tap = torch.zeros(len(names), *x.shape[:2], dtype=arithmetic(x.dtype), device=x.device, requires_grad=True)
     outputs = _ops.layer(**leaves, tap=tap, state_clip=problem.state_clip, **problem.options())
     result = _named(problem, outputs)
     terms, given = _loss_terms(outputs, problem.grads)

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 import torch
 
-from seqgrad import experiments, report
+from seqgrad import _page, experiments
 from seqgrad.experiments.texts import LANGUAGES
 from seqgrad.report import SECTIONS, write_lesson
 
@@ -48,7 +48,7 @@ def results():
 @pytest.fixture(scope="module", params=LANGUAGES)
 def page(request, results, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "DOTS_PER_INCH", 30)  # small figures: their form is at stake here
+        patch.setattr(_page, "DOTS_PER_INCH", 30)  # small figures: their form is at stake here
         path = write_lesson(results, tmp_path_factory.mktemp("lesson"), lang=request.param)
     text = path.read_text(encoding="utf-8")
     parsed = Page()
@@ -70,7 +70,9 @@ def test_page_asks_nothing_of_the_network(page):
     sources = [attrs["src"] for attrs in parsed.all("img")] + [attrs["srcset"] for attrs in parsed.all("source")]
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert all(attrs["href"].startswith("#") for attrs in parsed.all("a"))
-    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+    assert "://" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+    (policy,) = [attrs["content"] for attrs in parsed.all("meta") if "http-equiv" in attrs]
+    assert policy.startswith("default-src 'none'")
     assert "url(" not in text
 
 

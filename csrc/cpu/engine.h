@@ -15,6 +15,14 @@ struct Engine {
 // The engines this build holds and this machine can run, best first; the last is the baseline.
 int available(const Engine** engines, int most);
 
+// How the threads are used: `slices` of the batch, each worked on by a team of `team` threads (see team.h).
+struct Split {
+  int64_t slices;
+  int team;
+};
+Split split_forward(const Layer& layer, int threads);
+Split split_backward(const Layer& layer, int threads, bool weight_gradients, bool norms);
+
 // The best engine, or the one that the environment variable SEQGRAD_CPU_ISA names (read at first use).
 const Engine& engine();
 

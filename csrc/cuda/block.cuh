@@ -17,8 +17,8 @@ struct Geometry {
       : lda(int(l.lda)), ldb(int(l.ldb)), k_padded(int(l.k_padded)), c_padded(int(l.c_padded)), r_padded(int(l.r_padded)),
         lanes(int(l.lanes)), segments(int(l.segments)) {}
 
-  __device__ __forceinline__ ProductShape product(const Tiles& tiles, int depth, bool add) const {
-    return {lda, ldb, c_padded, r_padded, c_padded, tiles.row_tile, tiles.k_parts, depth, add};
+  __device__ __forceinline__ ProductShape product(const Tiles& tiles, int begin, int depth) const {
+    return {lda, ldb, c_padded, r_padded, c_padded, tiles.row_tile, tiles.k_parts, begin, depth};
   }
 };
 
@@ -91,33 +91,48 @@ __device__ __forceinline__ S load_exchanged(const S* from) {
   }
 }
 
-// operand[r][0, depth) = columns [k0, k0 + depth) of row_of(r), zero from K on; row_of gives [K] in device memory.
+// Weights of the block into shared memory, zero where `source(k, column)` is null. `along_k`: neighbouring threads read
+// neighbouring k, else neighbouring columns. Loads are batched: one at a time, each would cost a round trip to memory.
+template <class S, class Source>
+__device__ __forceinline__ void load_weights(S* weights, const Geometry& l, bool along_k, Source&& source) {
+  constexpr int kBatch = 8;
+  const int count = l.k_padded * l.c_padded, width = along_k ? l.k_padded : l.c_padded, threads = static_cast<int>(blockDim.x);
+  for (int first = static_cast<int>(threadIdx.x); first < count; first += kBatch * threads) {
+    S value[kBatch];
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const int index = first + b * threads, slow = index / width, fast = index - slow * width;
+      const S* from = index < count ? source(along_k ? fast : slow, along_k ? slow : fast) : nullptr;
+      value[b] = from ? *from : from_arithmetic<S>(0.0f);
+    }
+#pragma unroll
+    for (int b = 0; b < kBatch; ++b) {
+      const int index = first + b * threads, slow = index / width, fast = index - slow * width;
+      if (index < count) weights[weight_at<S>(along_k ? fast : slow, along_k ? slow : fast, l.ldb)] = value[b];
+    }
+  }
+}
+
+// operand[r][0, depth) = columns [k0, k0 + depth) of row_of(r), zero from K on; row_of gives [K] in device memory. A thread
+// has its share when this returns; the others' after a __syncthreads.
 template <class S, class RowOf>
 __device__ __forceinline__ void load_operand(S* operand, int lda, int rows, int64_t k0, int depth, int64_t K, bool aligned,
                                              RowOf&& row_of) {
-  constexpr int kWidth = 16 / static_cast<int>(sizeof(S)), kBatch = 4;
-  if (aligned) {  // every row starts at a multiple of 16 bytes and is as long: whole vectors, several in flight
-    const int vectors = depth / kWidth, count = rows * vectors;
-    for (int first = static_cast<int>(threadIdx.x); first < count; first += kBatch * static_cast<int>(blockDim.x)) {
-      uint4 value[kBatch];
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) {
-        const int index = first + b * static_cast<int>(blockDim.x), column = index % vectors * kWidth;
-        value[b] = make_uint4(0, 0, 0, 0);
-        if (index < count && k0 + column < K) value[b] = __ldcg(reinterpret_cast<const uint4*>(row_of(index / vectors) + k0 + column));
-      }
-#pragma unroll
-      for (int b = 0; b < kBatch; ++b) {
-        const int index = first + b * static_cast<int>(blockDim.x);
-        if (index < count) *reinterpret_cast<uint4*>(operand + index / vectors * lda + index % vectors * kWidth) = value[b];
-      }
+  if (aligned) {  // every row starts at a multiple of 16 bytes and is as long: whole vectors, all in flight at once
+    constexpr int kWidth = 16 / static_cast<int>(sizeof(S));
+    const int vectors = depth / kWidth;
+    for (int index = static_cast<int>(threadIdx.x); index < rows * vectors; index += static_cast<int>(blockDim.x)) {
+      const int row = index / vectors, column = index % vectors * kWidth;
+      S* to = operand + row * lda + column;
+      if (k0 + column < K) copy_async_16(to, row_of(row) + k0 + column);
+      else *reinterpret_cast<uint4*>(to) = make_uint4(0, 0, 0, 0);
     }
+    copy_async_wait();
     return;
   }
   for (int index = static_cast<int>(threadIdx.x); index < rows * depth; index += static_cast<int>(blockDim.x)) {
-    const int column = index % depth;
-    operand[index / depth * lda + column] =
-        k0 + column < K ? load_exchanged(row_of(index / depth) + k0 + column) : from_arithmetic<S>(0.0f);
+    const int row = index / depth, column = index % depth;
+    operand[row * lda + column] = k0 + column < K ? load_exchanged(row_of(row) + k0 + column) : from_arithmetic<S>(0.0f);
   }
 }
 

@@ -48,8 +48,11 @@ constexpr double kFloatChainClocks = 24;             // a lone warp, one k of a 
 constexpr double kTensorChainClocks = 36;            // a lone warp, 16 k of a 16 x 16 tile (e)
 constexpr double kPointwiseClocks[2] = {400, 700};   // forward, backward with norms: latency of one cell (e)
 constexpr double kPairInstructions = 30;             // of a cell, per (sample, unit) pair and gate (e)
+constexpr double kMemoryLatencyUs = 0.6;             // one round of loads of weights, cold (e)
+constexpr double kLoadsInFlight = 4;                 // of a thread that copies W_hh into shared memory: what compilers unroll (e)
 constexpr double kLaunchUs = 4, kCooperativeUs = 8;  // from one kernel to the first step of the next (e)
 constexpr double kStepUs = 7;                        // a product through torch's dispatcher and a pointwise kernel: two launches (e)
+constexpr double kGridDoubt = 1.15;                  // the grid path must promise this much to be preferred: it depends on the most (e)
 constexpr double kLibraryShare = 0.6;                // of the peak that a library's product reaches at these sizes (e)
 
 // Microseconds and bytes of one time step, all samples; `total` adds what is paid once.
@@ -59,6 +62,7 @@ struct Estimate {
   double l2_bytes = 0;      // exchanged state and, on the step path, the weights: all multiprocessors
   double memory_bytes = 0;  // wx, out and saved, or their counterparts of the backward: from and to device memory
   double product_us = 0, pointwise_us = 0, exchange_us = 0, barrier_us = 0, memory_us = 0;
+  double floor_us = 0;  // the slowest level alone, all latencies and padding left out: the roofline proper
   double step_us = 0;   // device memory runs beside the rest
   double fixed_us = 0;  // launch, and W_hh into shared memory
 
@@ -92,14 +96,18 @@ inline ProductClocks product_clocks(const Question& q, const Tiles& t, const Lay
   const bool half = q.dtype != DType::float32;
   const int64_t width = column_tile(q.dtype, t.row_tile), warps = t.threads / 32;
   const int64_t items = l.r_padded / t.row_tile * ((l.c_padded + width - 1) / width) * t.k_parts;
-  const int64_t part = (l.k_padded / (half ? 16 : 1) + t.k_parts - 1) / t.k_parts;
-  // A unit of work is one k of a 512-element tile in float32, 16 k of a 16 x 16 tile else: 1 KiB of operands either way.
+  const int share = lanes_sharing_k(q.dtype, t.row_tile, l.c_padded);
+  const int64_t part = (l.k_padded / (half ? 16 : share) + t.k_parts - 1) / t.k_parts;
+  // A unit of work is one k of a 512-element tile in float32, 16 k of a 16 x 16 tile else: 1 KiB of operands either way,
+  // less where a tile has fewer columns than lanes.
   const double units = static_cast<double>(items) * static_cast<double>(part);
+  const double lanes =
+      half || share > 1 ? 1 : static_cast<double>(l.c_padded) / static_cast<double>((l.c_padded + width - 1) / width * width);
   const double compute = half ? 4096 / rates.mma : 512 / rates.fma, issue = half ? 12 / 4.0 : 19 / 4.0;
   const double sums = 4.0 * t.k_parts * static_cast<double>(l.r_padded * l.c_padded + t.rows * l.C);
-  return {units * std::max({1024 / kSharedPerClock, compute, issue}) + sums / kSharedPerClock,
+  return {units * std::max({1024 * lanes / kSharedPerClock, compute, issue}) + sums / kSharedPerClock,
           static_cast<double>((items + warps - 1) / warps) * static_cast<double>(part) * (half ? kTensorChainClocks : kFloatChainClocks),
-          units * 1024 + sums};
+          units * 1024 * lanes + sums};
 }
 
 // Blocks that a multiprocessor works on at once on the block path, when there are more blocks than multiprocessors.
@@ -108,6 +116,18 @@ inline double blocks_at_once(const Tiles& t, const Layout& l, const DeviceLimits
   const int64_t registers = std::max<int64_t>(1, device.registers_per_multiprocessor / (int64_t{kRegisters} * t.threads));
   const int64_t waiting = (t.groups + device.multiprocessors - 1) / device.multiprocessors;
   return static_cast<double>(std::min({shared, registers, waiting}));
+}
+
+inline double peak_fma(const Question& q, const Rates& rates) {
+  return q.dtype == DType::float64 ? rates.fma64 : (q.dtype == DType::float32 ? rates.fma : rates.tensor);
+}
+
+// The bytes and FLOPs of `e` at full speed, on the multiprocessors that the plan uses.
+inline double floor_us(const Estimate& e, const Question& q, const DeviceLimits& device, double used) {
+  const Rates& rates = rates_of(device);
+  const double clocks_per_us = rates.ghz * 1e3, processors = std::max(1, device.multiprocessors);
+  return std::max({e.flops / (2 * peak_fma(q, rates) * clocks_per_us * used), e.shared_bytes / (kSharedPerClock * clocks_per_us),
+                   e.l2_bytes / (rates.l2 * processors * 1e3), e.memory_bytes / (rates.memory * processors * 1e3)});
 }
 
 inline Estimate estimate_resident(const Question& q, const DeviceLimits& device, const Tiles& t, const Layout& l) {
@@ -128,7 +148,9 @@ inline Estimate estimate_resident(const Question& q, const DeviceLimits& device,
   e.pointwise_us = (kPointwiseClocks[static_cast<int>(q.pass)] + pointwise * together + 2 * kSyncClocks) / clocks_per_us;
   if (t.slices > 1) {
     const double bytes = static_cast<double>(t.rows * l.K) * size, blocks = static_cast<double>(t.slices * t.groups);
-    const double rounds = std::max<double>(static_cast<double>((l.k_padded + t.k_chunk - 1) / t.k_chunk), bytes / (64.0 * t.threads));
+    // A chunk is asked for at once; before compute capability 8.0 each thread waits for every 16 bytes it asks for.
+    const double chunks = static_cast<double>((l.k_padded + t.k_chunk - 1) / t.k_chunk);
+    const double rounds = device.major >= 8 ? chunks : std::max(chunks, bytes / (16.0 * t.threads));
     const int meetings = q.pass == Pass::backward && q.clip_norm ? 2 : 1;
     e.l2_bytes = bytes * blocks;
     e.exchange_us = std::max(bytes / kL2PerClock / clocks_per_us, e.l2_bytes / (rates.l2 * processors * 1e3)) + kL2LatencyUs * rounds;
@@ -136,7 +158,9 @@ inline Estimate estimate_resident(const Question& q, const DeviceLimits& device,
   }
   e.memory_us = e.memory_bytes / (rates.memory * processors * 1e3);
   e.step_us = std::max(e.memory_us, waves * (e.product_us + e.pointwise_us + e.exchange_us + e.barrier_us));
-  const double loading = static_cast<double>(l.k_padded * l.c_padded) * size / (rates.l2 * 1e3);
+  e.floor_us = floor_us(e, q, device, static_cast<double>(std::min<int64_t>(t.slices * t.groups, device.multiprocessors)));
+  const double weights = static_cast<double>(l.k_padded * l.c_padded);
+  const double loading = std::max(weights * size / (rates.l2 * 1e3), kMemoryLatencyUs * weights / (kLoadsInFlight * t.threads));
   e.fixed_us = (t.slices > 1 ? kCooperativeUs : kLaunchUs) + waves * loading;
   return e;
 }
@@ -151,11 +175,11 @@ inline Estimate estimate_step(const Question& q, const DeviceLimits& device) {
   e.flops = product_flops(q);
   e.l2_bytes = weights + N * (P + gates * H) * size;
   e.memory_bytes = memory_bytes(q) + (2 * weights > static_cast<double>(device.l2_bytes) ? weights : 0);
-  const double fma = q.dtype == DType::float64 ? rates.fma64 : (q.dtype == DType::float32 ? rates.fma : rates.tensor);
-  const double compute = e.flops / (2 * fma * rates.ghz * 1e3 * processors * kLibraryShare);
+  const double compute = e.flops / (2 * peak_fma(q, rates) * rates.ghz * 1e3 * processors * kLibraryShare);
   e.product_us = std::max(compute, e.l2_bytes / (rates.l2 * processors * 1e3));
   e.memory_us = e.memory_bytes / (rates.memory * processors * 1e3);
   e.pointwise_us = kStepUs;
+  e.floor_us = floor_us(e, q, device, processors);
   e.step_us = kStepUs + std::max(e.product_us, e.memory_us);
   return e;
 }

@@ -1,8 +1,8 @@
-// The engine's two calls: the empty batch, the plan, and whether its path has earned trust on this device.
+// The engine's two calls: the empty batch, the plan, and whether its path is to be trusted on this device.
 #include "engine.h"
 
 #include "matrix.h"
-#include "run.h"
+#include "self_check.h"
 
 namespace seqgrad::cuda {
 namespace {
@@ -20,16 +20,30 @@ void zero_weight_gradients(const Layer& p, const Backward& grads, const Context&
   clear(grads.db_hh, rows);
 }
 
+Plan trusted_plan(const Layer& layer, Pass pass, const Context& context, Trust& trust) {
+  const Plan plan = plan_for(layer, pass, context);
+  return plan.path == Path::step || trust.trusts(context, layer.cell, layer.dtype, plan.path) ? plan : Plan{};
+}
+
+Trust& trust_of_process() {
+  static Trust trust;
+  return trust;
+}
+
 }  // namespace
 
-void forward(const Layer& layer, const ForwardOut& out, const Context& context) {
+void forward(const Layer& layer, const ForwardOut& out, const Context& context, Trust& trust) {
   if (layer.N == 0) return;
-  run_forward(layer, out, context, plan_for(layer, Pass::forward, context), ResidentKernels{});
+  run_forward(layer, out, context, trusted_plan(layer, Pass::forward, context, trust), trust.kernels);
 }
 
-void backward(const Layer& layer, const Backward& grads, const Context& context) {
+void backward(const Layer& layer, const Backward& grads, const Context& context, Trust& trust) {
   if (layer.N == 0) return zero_weight_gradients(layer, grads, context);
-  run_backward(layer, grads, context, plan_for(layer, Pass::backward, context), ResidentKernels{});
+  run_backward(layer, grads, context, trusted_plan(layer, Pass::backward, context, trust), trust.kernels);
 }
+
+void forward(const Layer& layer, const ForwardOut& out, const Context& context) { forward(layer, out, context, trust_of_process()); }
+
+void backward(const Layer& layer, const Backward& grads, const Context& context) { backward(layer, grads, context, trust_of_process()); }
 
 }  // namespace seqgrad::cuda

@@ -44,7 +44,7 @@ struct Tiles {
 struct Layout {
   int64_t K, C;                // depth and columns of the product
   int64_t k_padded, c_padded;  // to whole tiles, zero there
-  int64_t lda, ldb;            // row strides of operand and weights
+  int64_t lda, ldb;            // strides of operand [row][k] and weights, float32 [k][column], 16-bit [column][k]
   int64_t r_padded;            // rows to whole tiles
   int64_t lanes, segments;     // lanes per sample; warps per sample (1 when lanes <= 32)
   // elements of each array, in the order in which kernels take them
@@ -59,6 +59,12 @@ SEQGRAD_HD constexpr int64_t k_step(DType type) {
 SEQGRAD_HD constexpr int64_t column_step(DType type) { return type == DType::float32 ? 4 : 16; }
 SEQGRAD_HD constexpr int64_t column_tile(DType type, int row_tile) { return type == DType::float32 ? (row_tile == 4 ? 128 : 32) : 16; }
 
+// Float tiles with few columns, by row_tile: four lanes then share K, so that none is idle.
+constexpr int kFewColumns4 = 32, kFewColumns16 = 8;
+SEQGRAD_HD constexpr int lanes_sharing_k(DType type, int row_tile, int64_t c_padded) {
+  return type == DType::float32 && c_padded <= (row_tile == 4 ? kFewColumns4 : kFewColumns16) ? 4 : 1;
+}
+
 SEQGRAD_HD constexpr Layout make_layout(Pass pass, int gates, bool split, DType type, int64_t H, const Tiles& tiles) {
   Layout l{};
   const bool half = type != DType::float32;
@@ -69,11 +75,11 @@ SEQGRAD_HD constexpr Layout make_layout(Pass pass, int gates, bool split, DType 
   const int64_t chunk = tiles.k_chunk < l.k_padded ? tiles.k_chunk : l.k_padded;
   // Strides that spread the rows of a tile over the banks: 4 words apart for float, 16 bytes for 16-bit types.
   l.lda = half ? chunk + 8 : round_up(chunk, 32) + 4;
-  l.ldb = half ? l.c_padded + 8 : l.c_padded;
+  l.ldb = half ? l.k_padded + 8 : l.c_padded;
   l.r_padded = round_up(tiles.rows, tiles.row_tile);
   l.lanes = padded_units(tiles.units);
   l.segments = l.lanes > 32 ? l.lanes / 32 : 1;
-  l.weights = l.k_padded * l.ldb;
+  l.weights = (half ? l.c_padded : l.k_padded) * l.ldb;
   l.operand = l.r_padded * l.lda;
   l.partial = tiles.k_parts * l.r_padded * l.c_padded;
   l.bias = pass == Pass::forward ? (gates + (split ? 1 : 0)) * tiles.units : 0;

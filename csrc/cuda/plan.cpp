@@ -15,6 +15,7 @@ namespace seqgrad::cuda {
 namespace {
 
 constexpr int64_t kMostBlocks = 2147483647;  // of a grid's first dimension
+constexpr int64_t kMostSteps = 2147483647;   // resident kernels keep lengths in an int
 
 struct Choice {
   bool fits = false;
@@ -36,7 +37,7 @@ std::string kib(int64_t bytes) {
 
 std::string us(double value) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.3g us", value);
+  std::snprintf(text, sizeof text, value < 1000 ? "%.3g us" : "%.0f us", value);
   return text;
 }
 
@@ -44,13 +45,13 @@ class Planner {
  public:
   Planner(const Question& question, const DeviceLimits& limits)
       : q(question), device(limits), cell(kCells[static_cast<int>(q.cell)].traits), half(q.dtype != DType::float32),
-        max_threads(static_cast<int>(std::min<int64_t>(kMaxThreads, limits.registers_per_multiprocessor / kRegisters / 32 * 32))) {
-  }
+        max_threads(static_cast<int>(std::min<int64_t>(kMaxThreads, limits.registers_per_multiprocessor / kRegisters / 32 * 32))) {}
 
   // Why no resident kernel can serve, whatever the sizes; empty if one may.
   std::string refusal() const {
     const std::string capability = std::to_string(device.major) + "." + std::to_string(device.minor);
     if (q.T == 0 || q.N == 0 || q.H == 0) return "there is nothing to do";
+    if (q.T > kMostSteps) return std::to_string(q.T) + " steps are more than resident kernels count";
     if (q.dtype == DType::float64) return "float64 has no resident kernels";
     if (q.P != q.H) return "a projected state (proj_size " + std::to_string(q.P) + ") has no resident kernels";
     if (q.dtype == DType::bfloat16 && device.major < 8)
@@ -104,11 +105,12 @@ class Planner {
       best.why_not = "a single unit cannot be cut into slices";
       return best;
     }
-    int64_t previous = 0, least_bytes = 0;
+    int64_t considered = 0, least_bytes = 0;
     for (int64_t groups = 1; groups <= std::min<int64_t>(device.multiprocessors / 2, q.N); ++groups) {
-      const int64_t rows = ceil_div(q.N, groups), padded = round_up(rows, half ? 16 : 4);
-      if (padded == previous) continue;  // more groups would cut the units coarser and save no tile
-      previous = padded;
+      // More groups cut the units coarser: that must save a tile of rows, or half of the exchange.
+      const int64_t rows = ceil_div(q.N, groups), tile = half ? 16 : 4;
+      if (round_up(rows, tile) == round_up(considered, tile) && 2 * rows > considered) continue;
+      considered = rows;
       for (int64_t units : slice_widths(groups)) {
         Tiles tiles;
         tiles.units = units, tiles.slices = ceil_div(q.H, units);
@@ -203,7 +205,9 @@ class Planner {
         if (threads > max_threads || tiles.rows * padded_units(tiles.units) > int64_t{kMaxPairs} * threads) continue;
         tiles.threads = threads;
         tiles.k_parts = shares_of_k(tiles);
-        while (!set_chunk(tiles) && tiles.k_parts > 1) tiles.k_parts /= 2;
+        bool fits = set_chunk(tiles);
+        for (; !fits && tiles.k_parts > 1; fits = set_chunk(tiles)) tiles.k_parts /= 2;
+        if (!fits) continue;
         tiles.k_parts = static_cast<int>(std::clamp<int64_t>(tiles.k_chunk / 16, 1, tiles.k_parts));
         price(tiles, best);
       }
@@ -219,13 +223,15 @@ class Planner {
 
   void price(const Tiles& tiles, Choice& best) const {
     const Layout l = layout(tiles);
-    if (l.bytes > device.shared_per_block) return;
+    if (l.bytes > device.shared_per_block) throw std::logic_error("seqgrad: a plan outgrew the shared memory it was made for");
     const Estimate cost = estimate_resident(q, device, tiles, l);
     const double total = cost.total(q.T);
     if (best.fits && total >= best.total) return;
     best.fits = true, best.tiles = tiles, best.layout = l, best.cost = cost, best.total = total;
   }
 };
+
+double bid(const Choice& c) { return c.total * (c.path == Path::grid ? kGridDoubt : 1); }
 
 std::string price_tag(const Choice& c) {
   return us(c.cost.step_us) + " a step" + (c.cost.fixed_us > 0 ? " and " + us(c.cost.fixed_us) + " once" : "");
@@ -278,7 +284,7 @@ Plan plan(const Question& question, const DeviceLimits& limits, const std::strin
   const Choice choices[] = {planner.block(), planner.grid(), step};
   const Choice* chosen = nullptr;
   for (const Choice& c : choices)
-    if (c.fits && (!chosen || c.total < chosen->total)) chosen = &c;
+    if (c.fits && (!chosen || bid(c) < bid(*chosen))) chosen = &c;
   std::string asides;
   for (const Choice& c : choices) {
     const std::string path = name(c.path);

@@ -69,7 +69,7 @@ class BackwardBlock {
     partial = shared.take<float>(layout.partial);
     shared.take<float>(layout.bias);  // none: keeps the order of layout.h
     sums = shared.take<double>(layout.sums);
-    load_weights();
+    load_weights(weights, l, false, [&](int k, int u) { return weight(k, u); });
     fill_zero(operand, layout.operand);
     begin();
     __syncthreads();
@@ -88,12 +88,8 @@ class BackwardBlock {
     else __syncthreads();
   }
 
-  __device__ __forceinline__ void load_weights() {
-    const int warps = blockDim.x / 32, lane = threadIdx.x % 32;
-    for (int k = threadIdx.x / 32; k < l.k_padded; k += warps)
-      for (int u = lane; u < l.ldb; u += 32)
-        weights[k * l.ldb + u] =
-            k < G * p.H && u < place.units ? static_cast<const S*>(p.w_hh)[k * p.H + place.u0 + u] : from_arithmetic<S>(0.0f);
+  __device__ __forceinline__ const S* weight(int k, int u) const {
+    return k < G * p.H && u < place.units ? static_cast<const S*>(p.w_hh) + k * p.H + place.u0 + u : nullptr;
   }
 
   __device__ __forceinline__ void begin() {
@@ -230,9 +226,7 @@ class BackwardBlock {
                      [&](int r) { return static_cast<const S*>(p.dz) + ((t * p.N + place.n0 + r) * D + kRecurrent) * p.H; });
         __syncthreads();
       }
-      multiply(
-          operand, weights + k0 * l.ldb, partial,
-          {int(l.lda), int(l.ldb), int(l.c_padded), int(l.r_padded), int(l.c_padded), p.tiles.row_tile, p.tiles.k_parts, depth, k0 > 0});
+      multiply(operand, weights, partial, l.product(p.tiles, k0, depth));
     }
   }
 

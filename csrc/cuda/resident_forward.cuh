@@ -39,7 +39,7 @@ class ForwardBlock {
   const ResidentForward& p;
   const Place place;
   const Geometry l;
-  S *weights, *operand;   // [k_padded][ldb], [r_padded][lda]
+  S *weights, *operand;   // see weight_at; [r_padded][lda]
   float *partial, *bias;  // [k_parts][r_padded][c_padded], [G (+ 1, the recurrent side of a split gate)][units]
   Pair pair[kMaxPairs];
   float h[kMaxPairs], c[kMaxPairs];
@@ -51,7 +51,7 @@ class ForwardBlock {
     operand = shared.take<S>(layout.operand);
     partial = shared.take<float>(layout.partial);
     bias = shared.take<float>(layout.bias);
-    load_weights();
+    load_weights(weights, l, true, [&](int k, int column) { return weight(k, column); });
     load_bias();
     fill_zero(operand, layout.operand);
     __syncthreads();
@@ -64,14 +64,9 @@ class ForwardBlock {
   __device__ __forceinline__ int64_t unit(int e) const { return place.u0 + pair[e].unit(); }
 
   // Column g * units + u of the operand's partner is row (g, u0 + u) of W_hh.
-  __device__ __forceinline__ void load_weights() {
-    const int warps = blockDim.x / 32, lane = threadIdx.x % 32;
-    for (int column = int(threadIdx.x) / 32; column < l.ldb; column += warps) {
-      const int gate = column / int(p.tiles.units), u = column % int(p.tiles.units);
-      const bool there = gate < G && u < place.units;
-      const S* row = static_cast<const S*>(p.w_hh) + (there ? (gate * p.H + place.u0 + u) * p.H : 0);
-      for (int k = lane; k < l.k_padded; k += 32) weights[k * l.ldb + column] = there && k < p.H ? row[k] : from_arithmetic<S>(0.0f);
-    }
+  __device__ __forceinline__ const S* weight(int k, int column) const {
+    const int units = int(p.tiles.units), gate = column / units, u = column - gate * units;
+    return gate < G && u < place.units && k < p.H ? static_cast<const S*>(p.w_hh) + (gate * p.H + place.u0 + u) * p.H + k : nullptr;
   }
 
   __device__ __forceinline__ void load_bias() {
@@ -124,9 +119,7 @@ class ForwardBlock {
         });
         __syncthreads();
       }
-      multiply(
-          operand, weights + k0 * l.ldb, partial,
-          {int(l.lda), int(l.ldb), int(l.c_padded), int(l.r_padded), int(l.c_padded), p.tiles.row_tile, p.tiles.k_parts, depth, k0 > 0});
+      multiply(operand, weights, partial, l.product(p.tiles, k0, depth));
     }
   }
 

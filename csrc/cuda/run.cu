@@ -38,12 +38,11 @@ unsigned* counters_for(const Plan& plan, const Context& context) {
 
 // Whether a resident launch took place. A cooperative grid that can't be on the device at once is an answer, not an error.
 bool launched(cudaError_t status, const char* kernel) {
-  if (status == cudaErrorCooperativeLaunchTooLarge || status == cudaErrorNotSupported) {
-    cudaGetLastError();  // or it would be reported by whoever asks next
-    return false;
-  }
-  check(status, kernel);
-  return true;
+  if (status == cudaSuccess) return true;
+  cudaGetLastError();  // or it would be reported by whoever asks next
+  if (status == cudaErrorCooperativeLaunchTooLarge || status == cudaErrorNotSupported) return false;
+  throw LaunchRefused(std::string("seqgrad: ") + kernel + " could not be launched: " + cudaGetErrorString(status) +
+                      ". SEQGRAD_CUDA_PATH=step does without it");
 }
 
 bool resident_forward(const Layer& p, const ForwardOut& to, const void* wx, const Context& context, const Plan& plan,
@@ -121,26 +120,31 @@ void weight_gradients(const Layer& p, const Backward& grads, const StepGradients
 
 Plan plan_for(const Layer& p, Pass pass, const Context& context) {
   const bool clip_norm = pass == Pass::backward && p.clip == ClipKind::norm;
+  // A projection is one even where it is square; no resident kernel knows it.
+  if (p.w_hr) return plan({p.cell, p.dtype, p.T, p.N, p.H, p.P, pass, clip_norm}, context.limits, "step");
   return plan({p.cell, p.dtype, p.T, p.N, p.H, p.P, pass, clip_norm}, context.limits, context.wish);
 }
 
-void run_forward(const Layer& p, const ForwardOut& to, const Context& context, const Plan& plan, const ResidentKernels& kernels) {
+bool run_forward(const Layer& p, const ForwardOut& to, const Context& context, const Plan& plan, const ResidentKernels& kernels) {
   const int64_t TN = p.T * p.N, rows = p.traits().gates * p.H;
   void* wx = allocate(context, TN * rows, p.dtype);
   multiply(context, matrix(wx, TN, rows, p.dtype), input_rows(p, false, context), transposed(matrix(p.w_ih, rows, p.I, p.dtype)));
-  if (plan.path != Path::step && resident_forward(p, to, wx, context, plan, kernels)) return;
+  if (plan.path != Path::step && resident_forward(p, to, wx, context, plan, kernels)) return true;
   step_forward(p, to, wx, context);
+  return plan.path == Path::step;
 }
 
-void run_backward(const Layer& p, const Backward& grads, const Context& context, const Plan& plan, const ResidentKernels& kernels) {
+bool run_backward(const Layer& p, const Backward& grads, const Context& context, const Plan& plan, const ResidentKernels& kernels) {
   const CellTraits& traits = p.traits();
   const int64_t TN = p.T * p.N, stride = traits.planes() * p.H;
   StepGradients left;
   left.dz = allocate(context, TN * stride, p.dtype);
   if (grads.dw_hr) left.projected = allocate(context, TN * p.P, p.dtype), left.cells = allocate(context, TN * p.H, p.dtype);
-  if (plan.path == Path::step || !resident_backward(p, grads, left.dz, context, plan, kernels)) step_backward(p, grads, left, context);
+  const bool resident = plan.path != Path::step && resident_backward(p, grads, left.dz, context, plan, kernels);
+  if (!resident) step_backward(p, grads, left, context);
   if (grads.dx) input_gradient(p, grads, matrix(left.dz, TN, traits.gates * p.H, stride, p.dtype), context);
   weight_gradients(p, grads, left, context);
+  return resident || plan.path == Path::step;
 }
 
 }  // namespace seqgrad::cuda

@@ -7,6 +7,7 @@
 #else
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_pipeline.h>
 #include <cuda_runtime.h>
 #include <mma.h>
 
@@ -32,6 +33,20 @@ class Shared {
  private:
   unsigned char* next;
 };
+
+// 16 bytes from device memory, past the L1 cache, into shared memory: there for this thread after copy_async_wait().
+__device__ __forceinline__ void copy_async_16(void* shared, const void* global) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+  *static_cast<uint4*>(shared) = __ldcg(static_cast<const uint4*>(global));
+#else
+  __pipeline_memcpy_async(shared, global, 16);
+#endif
+}
+
+__device__ __forceinline__ void copy_async_wait() {
+  __pipeline_commit();
+  __pipeline_wait_prior(0);
+}
 
 // One counter per group of blocks, on a cache line of its own.
 using AtomicCounter = ::cuda::atomic_ref<unsigned, ::cuda::thread_scope_device>;

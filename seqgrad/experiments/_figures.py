@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from seqgrad.display import PALETTE
+from seqgrad.display import PALETTE, THEMES, theme
 from seqgrad.experiments._result import Drawing, Result, median
 from seqgrad.experiments.claims import number
 
@@ -41,21 +41,12 @@ FAINT = 1e-3  # where the horizon is read
 def render(result: Result, kind: str, *, lang: str, dark: bool) -> Drawing:
     """Draw ``result.plot(kind)`` in one language and one of the two styles."""
     try:
-        import matplotlib
         from matplotlib.figure import Figure
     except ImportError as missing:
         raise ImportError("plot() needs matplotlib: pip install 'seqgrad[plot]'") from missing
     from seqgrad.experiments.texts import say
 
-    paper, ink, soft = ("#15181d", "#e8e8e6", "#4a4f57") if dark else ("#ffffff", "#1f2328", "#c9ccd1")
-    style: Any = {
-        "figure.facecolor": paper, "axes.facecolor": paper, "savefig.facecolor": paper, "text.color": ink,
-        "axes.labelcolor": ink, "axes.edgecolor": soft, "xtick.color": ink, "ytick.color": ink, "grid.color": soft,
-        "legend.facecolor": paper, "legend.edgecolor": soft, "font.size": 11, "axes.spines.top": False,
-        "axes.spines.right": False, "legend.fontsize": 9.5, "axes.axisbelow": True, "font.family": "DejaVu Sans",
-        "legend.labelcolor": ink,
-    }  # fmt: skip
-    with matplotlib.rc_context(style):
+    with theme("dark" if dark else "light"):
         figure = Figure(figsize=(6.4, 4.3), layout="constrained")
         axes = result.draw(kind, figure, lambda key: say(key, lang))
     return Drawing(figure, axes)
@@ -222,7 +213,7 @@ def horizons(figure: Figure, checkpoints: Sequence[Checkpoint], say: Say) -> Axe
 
     ax = figure.add_subplot()
     shades = matplotlib.colormaps["viridis"]
-    dark = matplotlib.rcParams["figure.facecolor"] != "#ffffff"
+    dark = matplotlib.rcParams["figure.facecolor"] == THEMES["dark"].paper
     low, high = (0.3, 0.98) if dark else (0.05, 0.85)
     for k, mark in enumerate(checkpoints):
         share = k / max(1, len(checkpoints) - 1)

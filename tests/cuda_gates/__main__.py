@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from . import compiling, coresidency, report, resources, rules, sass
 from .compiling import CACHE, Unit
@@ -19,7 +18,7 @@ CSRC = ROOT / "csrc"
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="cuda_gates", description=__doc__)
-    parser.add_argument("--find", action="store_true", help="only say which compiler would be used")
+    parser.add_argument("--find", action="store_true", help="only look for the compiler that the budgets are for")
     parser.add_argument("--update", action="store_true", help="write the budgets as measured")
     parser.add_argument("--arch", type=int, nargs="+", metavar="90", help="only these architectures")
     parser.add_argument("--only", nargs="+", metavar="step.cu", help="only these files of csrc/cuda")
@@ -60,7 +59,7 @@ def check_coresidency(toolkit: Toolkit, units: list[Unit], used: Usage) -> list[
     found, planned = coresidency.survey(program, coresidency.devices(), kernels)
     for seen in planned:
         say(f"  {seen.device:28} sm_{seen.architecture:<4} block {seen.block:6} grid {seen.grid:6} step {seen.step:6}")
-    return [*found, *coresidency.check_planned(planned)]
+    return [*found, *coresidency.check_planned(planned, {unit.architecture for unit in units})]
 
 
 def say(line: str) -> None:
@@ -75,7 +74,7 @@ def main() -> int:
     toolkit = find_toolkit()
     say(f"nvcc {toolkit.release} in {toolkit.home}, nvdisasm in {toolkit.nvdisasm.parent}")
     if asked.find:
-        return 0
+        return int(toolkit.release != resources.read_budgets()[0])
     build = product_build()
     everything = sorted((CSRC / "cuda").glob("*.cu"))
     sources = [source for source in everything if not asked.only or source.name in asked.only]
@@ -86,7 +85,8 @@ def main() -> int:
         build = build._replace(architectures=tuple(asked.arch))
     began = time.monotonic()
     units = compiling.compile_all(toolkit, build, sources, CSRC)
-    say(f"{len(sources)} files for {len(build.architectures)} architectures in {time.monotonic() - began:.0f} s, compiler time:")
+    seconds = time.monotonic() - began
+    say(f"{len(sources)} files for {len(build.architectures)} architectures in {seconds:.0f} s; time of the compiler:")
     for line in report.times(units):
         say(line)
     used = resources.usage(units)

@@ -1,4 +1,4 @@
-"""Whether everything that plan() may choose fits the devices of the table, with the registers that kernels really have."""
+"""Whether everything that plan() may choose fits the devices of the table, with the registers that kernels have."""
 
 from __future__ import annotations
 
@@ -45,6 +45,13 @@ class Planned(NamedTuple):
     block: int
     grid: int
     step: int
+
+
+def devices() -> list[Device]:
+    """The table of seqgrad: devices that nobody need have at hand."""
+    from seqgrad._devices import DEVICES
+
+    return [Device(name, *(getattr(row, field) for field in Device._fields[1:])) for name, row in DEVICES.items()]
 
 
 def cells(text: str) -> dict[str, str]:
@@ -124,9 +131,13 @@ def survey(program: Path, devices: Iterable[Device], kernels: Iterable[str]) -> 
     return found, planned
 
 
-def check_planned(planned: Iterable[Planned]) -> list[Finding]:
-    """Devices for which nothing resident was ever planned: there the gate has seen nothing."""
-    found = []
+def check_planned(planned: Iterable[Planned], architectures: Iterable[int]) -> list[Finding]:
+    """Devices and architectures for which nothing resident was ever planned: there the gate has seen nothing."""
+    planned = list(planned)
+    found = [
+        Finding("co-residency", "_devices.py", "no device of the table runs this code", architecture)
+        for architecture in set(architectures) - {seen.architecture for seen in planned}
+    ]
     for seen in planned:
         for path, count in (("block", seen.block), ("grid", seen.grid), ("step", seen.step)):
             if count == 0:

@@ -25,8 +25,8 @@ class Finding(NamedTuple):
     architecture: int = 0
 
 
-def lines(findings: Iterable[Finding]) -> list[str]:
-    """Findings as sorted lines; those that differ in the architecture alone share one.
+def lines(findings: Iterable[Finding], named: int = 3) -> list[str]:
+    """Findings as sorted lines; those that differ in the architecture, or in the kernel of one file, share one.
 
     Example:
         >>> lines([Finding("spill", "a.cu k", "8 bytes", 80), Finding("spill", "a.cu k", "8 bytes", 75)])
@@ -35,8 +35,14 @@ def lines(findings: Iterable[Finding]) -> list[str]:
     places: dict[tuple[str, str, str], set[int]] = {}
     for finding in findings:
         places.setdefault(finding[:3], set()).add(finding.architecture)
+    alike: dict[tuple[str, str, str, tuple[int, ...]], list[str]] = {}
+    for (gate, subject, message), found in sorted(places.items()):
+        source, _, kernel = subject.partition(" ")
+        alike.setdefault((gate, source, message, tuple(sorted(found))), []).append(kernel)
     text = []
-    for (gate, subject, message), architectures in sorted(places.items()):
-        where = " ".join(f"sm_{a}" for a in sorted(architectures) if a)
+    for (gate, source, message, architectures), kernels in sorted(alike.items()):
+        more = f" and {len(kernels) - named} more" if len(kernels) > named else ""
+        subject = f"{source} {', '.join(kernels[:named])}".rstrip() + more
+        where = " ".join(f"sm_{a}" for a in architectures if a)
         text.append(f"{gate}: {subject}: {message}" + (f" ({where})" if where else ""))
     return text

@@ -57,8 +57,9 @@ def parse(log: str) -> dict[str, Resources]:
         elif frame := _STACK.search(line):
             stack, spills = stack + int(frame[1]), spills + int(frame[2]) + int(frame[3])
         elif "Used" in line and "registers" in line:
-            numbers = (amount(line, what) for what in ("registers", "bytes smem", "barriers"))
-            kernels[function] = Resources(*numbers, max(stack, amount(line, "bytes cumulative stack size")), spills)
+            registers, shared, barriers = (amount(line, what) for what in ("registers", "bytes smem", "barriers"))
+            stack = max(stack, amount(line, "bytes cumulative stack size"))
+            kernels[function] = Resources(registers, shared, barriers, stack, spills)
     return kernels
 
 
@@ -140,6 +141,6 @@ def write_budgets(release: str, budgets: Mapping[Kernel, Budget], path: Path = B
     for kernel, budget in sorted(budgets.items()):
         line = f"      {json.dumps(kernel.name)}: {json.dumps(budget._asdict())}"
         sources.setdefault(kernel.source, []).append(line)
-    blocks = [f"    {json.dumps(source)}: {{\n" + ",\n".join(kernels) + "\n    }" for source, kernels in sources.items()]
+    blocks = [f"    {json.dumps(source)}: {{\n" + ",\n".join(block) + "\n    }" for source, block in sources.items()]
     text = f'{{\n  "nvcc": {json.dumps(release)},\n  "kernels": {{\n' + ",\n".join(blocks) + "\n  }\n}\n"
     path.write_text(text, encoding="utf-8")

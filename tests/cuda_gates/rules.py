@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .sass import Rule
 
 RESIDENT = r"\bresident_(forward|backward)_kernel<"
@@ -9,13 +11,22 @@ FLOAT = RESIDENT + "float,"
 FLOAT16 = RESIDENT + "__half,"
 BFLOAT16 = RESIDENT + "__nv_bfloat16,"
 
+
+def resident(name: str, opcodes: str, **law: Any) -> tuple[Rule, Rule]:
+    """One rule for all resident kernels; those of bfloat16 are empty before 8.0, where plan() never chooses them."""
+    return (
+        Rule(name, opcodes, kernels=RESIDENT + "(float|__half),", **law),
+        Rule(name, opcodes, kernels=BFLOAT16, since=80, **law),
+    )
+
+
 # What is in the machine code of every architecture.
 SASS = (
     Rule(
         "local memory",
         r"(LDL|STL)\b.*",
         most=0,
-        reason="what a step needs is in registers or planned shared memory; local memory would cost its latency every step",
+        reason="a step's values are in registers or planned shared memory; local memory costs its latency every step",
     ),
     Rule(
         "float atomics",
@@ -31,18 +42,20 @@ SASS = (
         reason="small devices do a 32nd or 64th as many of them; only kernels of float64 are meant to",
         exceptions={
             r"\bresident_backward_kernel<": "one lane per segment combines scaled sums of squares (norms, clipping)",
+            r"\bstep_(backward|state)_kernel<": "the factor of clipping by norm, once per sample: root times scale may "
+            "leave float's range",
         },
     ),
     Rule(
         "tensor cores",
-        r"HMMA\..*F32.*",
+        r"HMMA\.\d+\.F32",
         least=1,
         kernels=FLOAT16,
         reason="the product of a step runs on tensor cores, summed in float",
     ),
     Rule(
         "tensor cores",
-        r"HMMA\..*F32\.BF16.*",
+        r"HMMA\.\d+\.F32\.BF16",
         least=1,
         kernels=BFLOAT16,
         since=80,
@@ -50,7 +63,7 @@ SASS = (
     ),
     Rule(
         "tensor cores",
-        r".*MMA\b.*",
+        r"([HIDBQ]|[HIQ]G|UT\w+)MMA\b.*",
         most=0,
         kernels=r"^(?!.*\bresident_(forward|backward)_kernel<__)",
         reason="float32 is multiplied as float32, not rounded to TF32, and the other kernels multiply nothing",
@@ -61,7 +74,7 @@ SASS = (
         most=0,
         kernels=BFLOAT16,
         until=75,
-        reason="there are no tensor cores for bfloat16 before 8.0: plan() never chooses it, and code would only take room",
+        reason="no tensor cores for bfloat16 before 8.0: plan() never chooses it, code would only take room",
     ),
     Rule(
         "product in registers",
@@ -78,75 +91,67 @@ SASS = (
         reason="shared memory is the float product's bound: four floats per load",
     ),
     Rule(
+        "scope",
+        r"(MEMBAR|FENCE)\..*SYS.*|.*STRONG\.SYS.*",
+        most=0,
+        reason="nobody beyond the device takes part; waiting for the host's memory would cost microseconds",
+    ),
+    *resident(
         "block barrier",
         r"BAR\.(SYNC|RED).*",
         least=4,
-        kernels=RESIDENT,
         reason="after loading the weights, before and after each product, and in the barrier between blocks",
     ),
-    Rule(
+    *resident(
         "non-coherent load",
         r"LDG\..*CONSTANT.*|TLD.*|TEX.*",
         most=0,
-        kernels=RESIDENT,
         reason="other blocks write what is read while the kernel runs; this cache would not see it",
     ),
-    Rule(
+    *resident(
         "exchanged state",
-        r"LDG?\.E\..*STRONG\.GPU.*",
+        r"LDG?\.E\b.*STRONG\.GPU.*",
         least=2,
-        kernels=RESIDENT,
         reason="the state of other blocks and the counter of their arrival are read past the first cache",
     ),
-    Rule(
+    *resident(
         "arrival",
         r"(RED|REDG|ATOM|ATOMG)\.E\.ADD\.STRONG\.GPU.*",
         least=1,
-        kernels=RESIDENT,
         reason="a block announces its part of the state on the counter of its group",
     ),
-    Rule(
+    *resident(
         "release",
-        r"MEMBAR\..*(GPU).*",
+        r"MEMBAR\..*GPU.*",
         least=1,
-        kernels=RESIDENT,
         reason="what a block wrote must be visible on the device before its arrival is",
     ),
-    Rule(
+    *resident(
         "acquire",
         r"CCTL\.IVALL.*",
         least=1,
-        kernels=RESIDENT,
         reason="after the wait, nothing may be served from what the first cache held before it",
-    ),
-    Rule(
-        "scope",
-        r".*\b(MEMBAR|FENCE)\b.*\bSYS\b.*|.*STRONG\.SYS.*",
-        most=0,
-        reason="nobody beyond the device takes part; waiting for the host's memory would cost microseconds",
     ),
 )
 
 # What is in the PTX that devices newer than all of ours compile for themselves.
 PTX = (
     Rule(
-        "non-coherent load",
-        r"ld\.global\.(\w+\.)*nc\b.*|tex\..*|tld.*",
-        most=0,
-        kernels=RESIDENT,
-        reason="other blocks write what is read while the kernel runs; this cache would not see it",
-    ),
-    Rule(
         "float atomics",
         r"(red|atom)\..*\.b?f(16|32|64)\S*|atom\..*cas.*",
         most=0,
         reason="the order of their sums, and so the result, would change from run to run",
     ),
-    Rule(
+    *resident(
+        "non-coherent load",
+        r"ld\.global\.(\w+\.)*nc\b.*|tex\..*|tld.*",
+        most=0,
+        reason="other blocks write what is read while the kernel runs; this cache would not see it",
+    ),
+    *resident(
         "exchanged state",
         r"ld\.global\.cg\b.*|ld\.acquire\.gpu\b.*",
         least=2,
-        kernels=RESIDENT,
         reason="the state of other blocks and the counter of their arrival are read past the first cache",
     ),
 )

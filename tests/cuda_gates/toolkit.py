@@ -135,4 +135,5 @@ def product_build() -> Build:
 
     text = (ROOT / "setup.py").read_text(encoding="utf-8")
     architectures = tuple(sorted(int(a.replace(".", "")) for a in literal(text, "ARCHITECTURES")))
-    return Build(architectures, (*COMMON_NVCC_FLAGS, "-std=c++20", *literal(text, "NVCC_FLAGS")))
+    common = [flag for flag in COMMON_NVCC_FLAGS if not flag.startswith("-D__CUDA_NO")]  # setup.py undefines these
+    return Build(architectures, (*common, "-std=c++20", *literal(text, "NVCC_FLAGS")))

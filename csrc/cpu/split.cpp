@@ -1,0 +1,35 @@
+// How the CPU engine uses its threads: slices of the batch first; where there are fewer slices than threads, teams
+// share one. Compiled once, for any machine: nothing here depends on the instruction set.
+#include <algorithm>
+#include <cstdint>
+
+#include "engine.h"
+
+namespace seqgrad::cpu {
+namespace {
+
+constexpr double kWorkPerThread = 1e6;    // multiply-adds below which another thread costs more than it brings
+constexpr double kWorkPerStep = 65536;    // likewise per time step, where the members of a team meet
+constexpr double kMostGradients = 2.7e8;  // a slice holds its own weight gradients; this bounds their number
+
+Split split_of(const Layer& p, int most_threads, bool weight_gradients, bool may_team) {
+  const double gates = p.traits().gates, weights = gates * p.H * (p.I + p.P), work = weights * p.T * p.N;
+  const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(most_threads, int64_t(work / kWorkPerThread)));
+  int64_t slices = std::min<int64_t>(threads, p.N);
+  if (weight_gradients) slices = std::max<int64_t>(1, std::min<int64_t>(slices, int64_t(kMostGradients / weights)));
+  const double step = gates * p.H * p.P * (double(p.N) / slices);
+  const int64_t unit_blocks = (p.H + 15) / 16, team = std::min<int64_t>({threads / slices, int64_t(step / kWorkPerStep) + 1, unit_blocks});
+  return {slices, may_team ? int(std::max<int64_t>(1, team)) : 1};
+}
+
+}  // namespace
+
+Split split_forward(const Layer& p, int threads) { return split_of(p, threads, false, !p.w_hr); }
+
+// A team leaves projection, clipping (needs the whole norm at once) and scaled fp64 norms to single threads.
+Split split_backward(const Layer& p, int threads, bool weight_gradients, bool norms) {
+  const bool may_team = !p.w_hr && p.clip == ClipKind::none && (p.dtype != DType::float64 || !norms);
+  return split_of(p, threads, weight_gradients, may_team);
+}
+
+}  // namespace seqgrad::cpu

@@ -1,0 +1,96 @@
+"""Finding: one thing that is wrong, where, and what to do. Published by ``seqgrad.rules``."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Severity = Literal["info", "warning", "error"]
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")  # rising
+_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule saw. Timesteps ``t``, samples and training steps count from 0, as tensors do.
+
+    ``str(finding)`` is the message, which ends in ``action``: one call, as Python source, in the names ``seqgrad``,
+    ``torch``, ``model``, ``optimizer``, ``loss``, ``state`` and ``x``.
+
+    Example:
+        >>> from seqgrad.rules import Finding
+        >>> f = Finding("Exploding", "error", 0, "rnn", "l0", 7, 450.0, 100.0, "rnn l0 passes 100 at t=7.")
+        >>> f.key, f.t
+        ('rnn.l0', 7)
+    """
+
+    rule: str
+    severity: Severity
+    step: int | None  # training step; None outside training
+    module: str  # dotted path, "" for the model itself
+    series: str  # l0, l0_reverse, cell ...; a parameter's name where the rule judges one; "" for the whole module
+    t: int | None  # input timestep
+    value: float
+    threshold: float
+    message: str
+    sample: int | None = None
+    direction: str = ""  # forward or reverse
+    phase: str = ""  # forward or backward pass, where that matters
+    since: int | None = None  # first training step of the unbroken run of this finding
+    action: str = ""
+    rank: int | None = None  # of the distributed process that saw it
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity must be one of {', '.join(SEVERITIES)}, got {self.severity!r}")
+
+    @property
+    def key(self) -> str:
+        """Name of the series as records and histories use it: ``encoder.rnn.l0``."""
+        return ".".join(part for part in (self.module, self.series) if part)
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What makes two findings at different steps the same trouble: rule, module, series."""
+        return self.rule, self.module, self.series
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python values by field name; NaN and Inf stay floats."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Finding:
+        """Undo :meth:`to_dict`; unknown keys are passed over, and numbers may be "NaN", "Infinity", "-Infinity".
+
+        Raises:
+            ValueError: a field is missing.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        values = {name: value for name, value in fields.items() if name in known}
+        for name in ("value", "threshold"):
+            if name in values:
+                values[name] = float(_WORDS.get(values[name], values[name]))
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ValueError(f"not a finding ({error}); expected the fields of seqgrad.rules.Finding") from error
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Findings(list[Finding]):
+    """A list of findings, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        from seqgrad import _html
+
+        return _html.findings(self)
+
+
+def worst_first(findings: list[Finding]) -> Findings:
+    """By falling severity; among equals the order of the rules stays."""
+    return Findings(sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity)))

@@ -1,0 +1,214 @@
+"""Observation: all that one monitored step offers to the rules, on the CPU."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from seqgrad import _figures
+from seqgrad._finding import Finding, Severity
+from seqgrad._recorder import Log
+from seqgrad._series import Series
+from seqgrad._watch import Facts, gather
+from seqgrad.history import Entry, History, SeriesEntry
+from seqgrad.record import GradientRecord
+
+HORIZON = 1e-3  # eps of the horizon that histories keep
+
+
+class Pass:
+    """One recorded pass of a series, its curves computed once. Lists are plain floats, in input-time order."""
+
+    def __init__(self, series: Series) -> None:
+        self.series = series
+
+    @cached_property
+    def norms(self) -> list[float]:
+        """``[T]`` norm of grad_h over the batch."""
+        return self.series.norm("grad_h").tolist()
+
+    @cached_property
+    def profile(self) -> Tensor:
+        """``[K]`` against the lag."""
+        return self.series.profile("grad_h")
+
+    @cached_property
+    def start(self) -> int | None:
+        """Lag at which the loss enters."""
+        return _figures.start(self.profile)
+
+    def quantity_profile(self, quantity: str) -> Tensor:
+        """``[K]`` of another quantity."""
+        return self.profile if quantity == "grad_h" else self.series.profile(quantity)
+
+    @cached_property
+    def order(self) -> range:
+        """Timesteps in backprop order."""
+        steps = self.series.steps
+        return range(steps) if self.series.reverse else range(steps - 1, -1, -1)
+
+    def timestep(self, lag: int) -> int:
+        """Input timestep at a lag, of the longest sample."""
+        if self.series.reverse:
+            return lag
+        lengths = self.series.lengths
+        last = self.series.steps if lengths is None or not len(lengths) else int(lengths.max())
+        return max(last - 1 - lag, 0)
+
+    def worst_sample(self, t: int) -> int:
+        """The sample with the largest grad_h at ``t``."""
+        return int(self.series.grad_h[t].argmax()) if self.series.batch else 0
+
+    @cached_property
+    def transmission(self) -> float:
+        """See Series.transmission."""
+        return self.series.transmission()
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """What histories keep per step."""
+        curve, series = self.profile, self.series
+        factor = _figures.decay(curve, torch.finfo(series.data.dtype).tiny)
+        return {
+            "ratio": _figures.ratio(curve),
+            "horizon": float(_figures.horizon(curve, HORIZON)),
+            "decay": factor,
+            "half_life": _figures.half_life(factor),
+            "transmission": self.transmission,
+        }
+
+    def finite(self) -> bool:
+        """Whether every recorded norm is."""
+        return bool(torch.isfinite(self.series.data).all())
+
+
+@dataclass
+class Observation:
+    """What one monitored step offers to a :class:`~seqgrad.rules.Rule`. Everything is on the CPU.
+
+    Attributes:
+        step: training step, from 0; None outside a training.
+        record: the :class:`~seqgrad.GradientRecord` of the step, norms divided by the loss scale; all its passes.
+        history: the steps observed before this one.
+        loss: what was handed to ``Monitor.step``, or None.
+        scale: the loss scale that was divided out, 1.0 without.
+        facts: one entry per forward of a layer and direction, in order: norms of the hidden state, saturation, gates,
+            input; see ``seqgrad._watch.Facts``.
+        gradients: norm of each parameter's gradient at the end of the block, by name; those that had one.
+        weights: norm of each recurrent layer's parameters at the start of the block, by name.
+        stale: gradients that already were there when backward reached the first layer, although the optimizer had
+            moved the parameters since they were made: norms by name.
+        updates: per layer, how far the optimizer moved its weights relative to their norm, at ``updates_step``.
+        rank: of this process where torch.distributed runs, else None.
+    """
+
+    step: int | None
+    record: GradientRecord
+    history: History = field(default_factory=History)
+    loss: float | None = None
+    scale: float = 1.0
+    facts: list[Facts] = field(default_factory=list)
+    gradients: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, float] = field(default_factory=dict)
+    stale: dict[str, float] = field(default_factory=dict)
+    updates: dict[str, float] = field(default_factory=dict)
+    updates_step: int | None = None
+    rank: int | None = None
+    _passes: dict[str, list[Pass]] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_record(cls, record: GradientRecord) -> Observation:
+        """Of a record alone: no hidden states, no parameters, no history."""
+        log = record._log
+        data = gather([series.data for series in log.passes])
+        lengths = [None if series.lengths is None else series.lengths.cpu() for series in log.passes]
+        return cls(None, record_at_home(log, data, lengths, 1.0))
+
+    def passes(self, key: str) -> list[Pass]:
+        """All passes of a series, oldest first."""
+        if key not in self._passes:
+            self._passes[key] = [Pass(series) for series in self.record.all(key)]
+        return self._passes[key]
+
+    def last(self, key: str) -> Pass:
+        """The last pass of a series: the one that figures and histories show."""
+        return self.passes(key)[-1]
+
+    @property
+    def keys(self) -> list[str]:
+        """Names of the recorded series."""
+        return self.record.keys()
+
+    def facts_of(self, key: str) -> Facts | None:
+        """The last forward of a series that was looked at."""
+        return next((facts for facts in reversed(self.facts) if facts.key == key), None)
+
+    def finding(
+        self, rule: str, severity: Severity, where: Series | Facts | tuple[str, str], *, t: int | None, value: float,
+        threshold: float, text: str, action: str, sample: int | None = None, phase: str = "", step: int | None = None,
+    ) -> Finding:  # fmt: skip
+        """A :class:`~seqgrad.rules.Finding` with its message: place, ``text``, and the call to try."""
+        direction = ""
+        if isinstance(where, Series):
+            module, series = where.layer, where.name
+        elif isinstance(where, Facts):
+            module, series = where.layer, where.series
+        else:
+            module, series = where
+        if not isinstance(where, tuple):
+            direction = "reverse" if where.reverse else "forward"
+        step = self.step if step is None else step
+        place = " ".join(part for part in (module, series) if part) or "the model"
+        if direction:
+            place += f" ({direction})"
+        head = place if step is None else f"step {step}, {place}"
+        return Finding(
+            rule, severity, step, module, series, t, float(value), float(threshold), f"{head}: {text}: {action}",
+            sample=sample, direction=direction, phase=phase, action=action, rank=self.rank,
+        )  # fmt: skip
+
+    def entry(self) -> Entry:
+        """What a history keeps of this step."""
+        if self.step is None:
+            raise ValueError("an observation outside a training has no place in a history; it has no step")
+        series = {key: self._series_entry(key) for key in self.keys}
+        figures = {}
+        if self.gradients:
+            figures["grad_norm"] = math.hypot(*self.gradients.values())
+        if self.weights:
+            figures["weight_norm"] = math.hypot(*self.weights.values())
+        if self.updates:
+            figures["update"] = max(self.updates.values())
+        if self.scale != 1.0:
+            figures["scale"] = self.scale
+        return Entry(self.step, series, self.loss, figures)
+
+    def _series_entry(self, key: str) -> SeriesEntry:
+        last = self.last(key)
+        series = last.series
+        norms: dict[str, Tensor] = {"grad_h": torch.tensor(last.norms, dtype=torch.float64)}
+        for quantity in ("grad_carry", "grad_c"):
+            if quantity in series.quantities:
+                norms[quantity] = series.norm(quantity)
+        if series.clip_hits is not None:
+            norms["clip_hits"] = series.clip_hits.sum(dim=1, dtype=torch.float64)
+        facts = self.facts_of(key)
+        if facts is not None and facts.steps == series.steps and facts.batch:
+            norms["h"] = _figures.batch_norm(facts.tensors["norm"]) / math.sqrt(facts.batch * facts.hidden)
+        return SeriesEntry(norms, last.figures, series.reverse, series.cell)
+
+
+def record_at_home(log: Log, data: list[Tensor], lengths: list[Tensor | None], scale: float) -> GradientRecord:
+    """The record of a log whose passes' tensors were gathered, norms divided by ``scale``."""
+    home = Log(keys=dict(log.keys), calls=dict(log.calls), untracked=dict(log.untracked), aliases=dict(log.aliases))
+    home.unconverted = log.unconverted
+    for series, values, length in zip(log.passes, data, lengths, strict=True):
+        if scale != 1.0:
+            rows = [values[i] if q == "clip_hits" else values[i] / scale for i, q in enumerate(series.quantities)]
+            values = torch.stack(rows)
+        home.passes.append(replace(series, data=values.to(series.data.dtype), lengths=length))
+    return GradientRecord(home)

@@ -1,0 +1,218 @@
+"""Rules on gradients that are too large: exploding, or scaled wrongly where the loss enters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from seqgrad._finding import Finding
+from seqgrad._observation import Observation, Pass
+from seqgrad._rules_check import above_zero
+
+_RECENT = 64  # observed steps that a running median looks back on
+_LEAST = 5  # and how many it needs
+
+
+def amplifies(seen: Pass) -> bool:
+    """Whether the recurrence makes the gradient larger on its way back, and not just more losses that add up."""
+    start = seen.start
+    if start is None:
+        return False
+    finite = seen.profile[torch.isfinite(seen.profile)]
+    if not len(finite) or not float(finite.max()) > 2 * float(seen.profile[start]):
+        return False
+    if seen.series.cell == "lstm" or seen.series.grad_carry is None:
+        return True  # what an LSTM carries in its cell state is not in transmission; a cell in a loop has none
+    return not seen.transmission <= 1.0
+
+
+@dataclass(frozen=True)
+class Exploding:
+    """Gradients that grow on their way back past ``abs``, or jump to ``spike`` times their running median.
+
+    The norm over the batch of any timestep counts, and of any parameter's gradient. Where the gradient is as large
+    where the loss enters, the recurrence is not to blame: that is :class:`LossScale`. A spike (warning) needs five
+    observed steps before it, and a norm above 1.
+
+    Args:
+        abs: norm that is too large; 100 as in the usual loop over the parameters.
+        spike: multiple of the median of the largest norm over the last 64 observed steps.
+    """
+
+    abs: float = 100.0
+    spike: float = 10.0
+    name = "Exploding"
+
+    def __post_init__(self) -> None:
+        above_zero("abs", self.abs)
+        above_zero("spike", self.spike)
+
+    def check(self, entry: Observation) -> list[Finding]:
+        found = []
+        for key in entry.keys:
+            hit = next((f for seen in reversed(entry.passes(key)) if (f := self._large(entry, seen))), None)
+            hit = hit or self._jump(entry, key)
+            if hit:
+                found.append(hit)
+        return found or self._parameters(entry)
+
+    def _large(self, entry: Observation, seen: Pass) -> Finding | None:
+        if not amplifies(seen):
+            return None
+        big = [t for t in seen.order if math.isfinite(seen.norms[t]) and seen.norms[t] > self.abs]
+        if not big:
+            return None
+        t = big[0]
+        top = max(big, key=lambda t: seen.norms[t])
+        text = (
+            f"the gradient explodes: ||dL/dh_t|| over the batch passes {self.abs:g} at t={t} (most of it in sample "
+            f"{seen.worst_sample(t)}) and reaches {seen.norms[top]:.3g} at t={top}, "
+            f"{seen.figures['decay']:.3g} times as large with every step back; clip it"
+        )
+        return entry.finding(
+            self.name, "error", seen.series, t=t, sample=seen.worst_sample(t), value=seen.norms[t], threshold=self.abs,
+            text=text, action="seqgrad.clip.grad_norm_(model.parameters(), 1.0)", phase="backward",
+        )  # fmt: skip
+
+    def _jump(self, entry: Observation, key: str) -> Finding | None:
+        past = [
+            _largest(e.series[key].norms["grad_h"].tolist()) for e in entry.history.recent(_RECENT) if key in e.series
+        ]
+        past = [value for value in past if math.isfinite(value)]
+        seen = entry.last(key)
+        now = _largest(seen.norms)
+        if len(past) < _LEAST or not math.isfinite(now) or now <= 1.0:
+            return None
+        usual = sorted(past)[len(past) // 2]
+        if now <= self.spike * usual:
+            return None
+        t = next(t for t in seen.order if seen.norms[t] == now)
+        text = (
+            f"||dL/dh_t|| over the batch jumps to {now:.3g} at t={t} (most of it in sample {seen.worst_sample(t)}), "
+            f"{now / usual if usual else math.inf:.3g} times its running median of {usual:.3g}, threshold "
+            f"{self.spike:g} times; clip it"
+        )
+        return entry.finding(
+            self.name, "warning", seen.series, t=t, sample=seen.worst_sample(t), value=now,
+            threshold=self.spike * usual, text=text, action="seqgrad.clip.grad_norm_(model.parameters(), 1.0)",
+            phase="backward",
+        )  # fmt: skip
+
+    def _parameters(self, entry: Observation) -> list[Finding]:
+        if not any(amplifies(entry.last(key)) for key in entry.keys):
+            return []  # LossScale's
+        big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.abs}
+        if not big:
+            return []
+        name = max(big, key=lambda name: big[name])
+        text = f"the norm of its gradient is {big[name]:.3g}, above {self.abs:g}; clip it"
+        module, _, parameter = name.rpartition(".")
+        return [
+            entry.finding(
+                self.name,
+                "error",
+                (module, parameter),
+                t=None,
+                value=big[name],
+                threshold=self.abs,
+                text=text,
+                action="seqgrad.clip.grad_norm_(model.parameters(), 1.0)",
+                phase="backward",
+            )
+        ]
+
+
+def _largest(values: list[float]) -> float:
+    finite = [v for v in values if math.isfinite(v)]
+    return max(finite) if finite else math.nan
+
+
+@dataclass(frozen=True)
+class LossScale:
+    """A gradient that is far too large or small where the loss enters already, before any recurrence.
+
+    A loss that is summed instead of averaged, multiplied by something, or scaled by a GradScaler that the monitor was
+    not told of. Too small is only judged in the first observed steps: later it may mean that all is learnt.
+
+    Args:
+        high: norm over the batch at the first step of backprop.
+        low: likewise.
+        first: how many observed steps ``low`` is applied to.
+    """
+
+    high: float = 100.0
+    low: float = 1e-8
+    first: int = 3
+    name = "LossScale"
+
+    def __post_init__(self) -> None:
+        above_zero("high", self.high)
+        above_zero("low", self.low)
+
+    def check(self, entry: Observation) -> list[Finding]:
+        found: dict[str, Finding] = {}
+        for key in reversed(entry.keys):  # the layer next to the loss comes last
+            seen = entry.last(key)
+            if seen.series.layer in found or seen.start is None:
+                continue
+            t = seen.timestep(seen.start)
+            value = seen.norms[t]
+            hit = self._high(entry, seen, t, value) or self._low(entry, seen, t, value)
+            if hit:
+                found[seen.series.layer] = hit
+        return list(found.values()) or self._parameters(entry)
+
+    def _high(self, entry: Observation, seen: Pass, t: int, value: float) -> Finding | None:
+        if not math.isfinite(value) or value <= self.high:
+            return None
+        text = (
+            f"||dL/dh_t|| over the batch is {value:.3g} where the loss enters, t={t} (most of it in sample "
+            f"{seen.worst_sample(t)}), above {self.high:g} before any recurrence: the loss is summed or scaled (by a "
+            "GradScaler? then hand it to step(scaler=...)); divide it"
+        )
+        return entry.finding(
+            self.name, "error", seen.series, t=t, sample=seen.worst_sample(t), value=value, threshold=self.high,
+            text=text, action=f"loss.div({10.0 ** math.ceil(math.log10(value)):g}).backward()", phase="backward",
+        )  # fmt: skip
+
+    def _low(self, entry: Observation, seen: Pass, t: int, value: float) -> Finding | None:
+        facts = entry.facts_of(seen.series.key)
+        half = facts is not None and facts.dtype == torch.float16  # Underflow's
+        if half or not 0 < value < self.low or len(entry.history) >= self.first:
+            return None
+        text = (
+            f"||dL/dh_t|| over the batch is {value:.3g} where the loss enters, t={t}, below {self.low:g} before any "
+            "recurrence: the loss is scaled down, and an optimizer's eps drowns the gradient; multiply it"
+        )
+        return entry.finding(
+            self.name, "warning", seen.series, t=t, value=value, threshold=self.low, text=text,
+            action=f"loss.mul({10.0 ** -math.floor(math.log10(value)):g}).backward()", phase="backward",
+        )  # fmt: skip
+
+    def _parameters(self, entry: Observation) -> list[Finding]:
+        if any(amplifies(entry.last(key)) for key in entry.keys):
+            return []  # Exploding's
+        big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.high}
+        if not big:
+            return []
+        name = max(big, key=lambda name: big[name])
+        module, _, parameter = name.rpartition(".")
+        text = (
+            f"the norm of its gradient is {big[name]:.3g}, above {self.high:g}, and no recurrent layer makes gradients "
+            "grow: the loss is summed or scaled; divide it"
+        )
+        return [
+            entry.finding(
+                self.name,
+                "error",
+                (module, parameter),
+                t=None,
+                value=big[name],
+                threshold=self.high,
+                text=text,
+                action=f"loss.div({10.0 ** math.ceil(math.log10(big[name])):g}).backward()",
+                phase="backward",
+            )
+        ]

@@ -1,0 +1,147 @@
+"""The rule that finds where the first NaN or Inf was born."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from seqgrad._finding import Finding
+from seqgrad._observation import Observation
+from seqgrad._rules_check import submodule
+from seqgrad._watch import Facts
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """The first NaN or Inf of the step, where it was born.
+
+    Forward pass before backward; there the layer that ran first; there its first timestep in the order of that pass.
+
+    In a backward that a GradScaler scaled, an overflow is routine: the scaler skips the step and lowers its scale. That
+    is "info" until four observed steps in a row had one.
+    """
+
+    name = "NonFinite"
+
+    def check(self, entry: Observation) -> list[Finding]:
+        found = self._forward(entry) or self._backward(entry) or self._loss(entry) or self._parameter(entry)
+        return [found] if found else []
+
+    def _forward(self, entry: Observation) -> Finding | None:
+        for facts in entry.facts:
+            bad = ~torch.isfinite(facts.tensors["peak"])
+            if not bool(bad.any()):
+                continue
+            weight = next((n for n, v in entry.weights.items() if _belongs(n, facts) and not math.isfinite(v)), None)
+            if weight is not None:
+                text = "this weight is not finite itself, so no state can be; go back to the last good checkpoint"
+                return entry.finding(
+                    self.name, "error", (facts.layer, weight.rpartition(".")[2]), t=_first(bad, facts.reverse)[0],
+                    sample=_first(bad, facts.reverse)[1], value=entry.weights[weight], threshold=math.inf, text=text,
+                    action="model.load_state_dict(checkpoint)", phase="forward",
+                )  # fmt: skip
+            return self._born(entry, facts, bad)
+        return None
+
+    def _born(self, entry: Observation, facts: Facts, bad: torch.Tensor) -> Finding:
+        t, n = _first(bad, facts.reverse)
+        value = float(facts.tensors["peak"][t, n])
+        source = facts.tensors.get("x_peak")
+        if source is not None and not bool(torch.isfinite(source[t, n])):
+            value = float(source[t, n])
+            text = f"{_word(value)} comes in with the input at t={t}, sample {n}, and spreads from there; mend the data"
+            action = "torch.nan_to_num(x)"
+        elif not math.isfinite(float(facts.tensors["start"][n])):
+            text = f"{_word(value)} comes in with the initial state of sample {n}; cut or reset the state you hand in"
+            action = "seqgrad.detach(state)"
+        else:
+            before = t + 1 if facts.reverse else t - 1
+            grown = float(facts.tensors["peak"][before, n]) if 0 <= before < facts.steps else 0.0
+            text = (
+                f"the hidden state turns {_word(value)} in the forward pass at t={t}, sample {n}, the first of this "
+                f"step (|h| was {grown:.3g} one step earlier); give W_hh a gain of 1"
+            )
+            action = f"seqgrad.init.orthogonal_({submodule(facts.layer)})"
+        return entry.finding(
+            self.name, "error", facts, t=t, sample=n, value=value, threshold=math.inf, text=text, action=action,
+            phase="forward",
+        )  # fmt: skip
+
+    def _backward(self, entry: Observation) -> Finding | None:
+        for series in entry.record._log.passes:  # in order of arrival, that is, of backprop
+            hit = series.first_nonfinite()
+            if hit is None:
+                continue
+            t = series.call if series.name == "cell" else hit.t
+            routine = entry.scale != 1.0 and not self._lasting(entry, series.key)
+            if routine:
+                text = (
+                    f"{hit.quantity} is {_word(hit.value)} in the backward pass at t={t}, sample {hit.n}, under a loss "
+                    f"scale of {entry.scale:g}; the scaler will skip this step and lower its scale"
+                )
+                action = "scaler.update()"
+            elif hit.quantity == "grad_h":
+                text = (
+                    f"grad_h is {_word(hit.value)} in the backward pass at t={t}, sample {hit.n}, the first of this "
+                    "step, and the gradient carried there is finite: it comes from the loss or a layer above; let "
+                    "torch name the operation"
+                )
+                action = "torch.autograd.set_detect_anomaly(True)"
+            else:
+                text = (
+                    f"{hit.quantity} is {_word(hit.value)} in the backward pass at t={t}, sample {hit.n}, the first of "
+                    "this step: it overflows on its way back; clip inside the backward"
+                )
+                action = f"setattr({submodule(series.layer)}, 'state_clip', seqgrad.clip.Norm(1.0))"
+            return entry.finding(
+                self.name, "info" if routine else "error", series, t=t, sample=hit.n, value=hit.value,
+                threshold=math.inf, text=text, action=action, phase="backward",
+            )  # fmt: skip
+        return None
+
+    @staticmethod
+    def _lasting(entry: Observation, key: str) -> bool:
+        rows = [e.series[key].norms["grad_h"] for e in entry.history.recent(3) if key in e.series]
+        return len(rows) == 3 and not any(bool(torch.isfinite(row).all()) for row in rows)
+
+    def _loss(self, entry: Observation) -> Finding | None:
+        if entry.loss is None or math.isfinite(entry.loss):
+            return None
+        text = f"the loss is {_word(entry.loss)}, and every hidden state is finite; let torch name the operation"
+        return entry.finding(
+            self.name, "error", ("", ""), t=None, value=entry.loss, threshold=math.inf, text=text,
+            action="torch.autograd.set_detect_anomaly(True)", phase="forward",
+        )  # fmt: skip
+
+    def _parameter(self, entry: Observation) -> Finding | None:
+        bad = next((name for name, value in entry.gradients.items() if not math.isfinite(value)), None)
+        if bad is None or entry.scale != 1.0:
+            return None
+        module, _, parameter = bad.rpartition(".")
+        value = entry.gradients[bad]
+        text = f"the norm of its gradient is {_word(value)}, and every recorded gradient is finite; leave this step out"
+        return entry.finding(
+            self.name, "error", (module, parameter), t=None, value=value, threshold=math.inf, text=text,
+            action='seqgrad.clip.grad_norm_(model.parameters(), 1.0, nonfinite="skip")', phase="backward",
+        )  # fmt: skip
+
+
+def _belongs(parameter: str, facts: Facts) -> bool:
+    module, _, name = parameter.rpartition(".")
+    suffix = "" if facts.series == "cell" else f"_{facts.series}"
+    return module == facts.layer and name in {
+        f"{kind}{suffix}" for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_hr")
+    }
+
+
+def _first(bad: torch.Tensor, reverse: bool) -> tuple[int, int]:
+    """First timestep in run order, and there the first sample, of ``bad [T, N]``."""
+    steps = bad.any(dim=1).nonzero().squeeze(1)
+    t = int(steps[-1] if reverse else steps[0])
+    return t, int(bad[t].nonzero()[0])
+
+
+def _word(value: float) -> str:
+    return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"

@@ -1,0 +1,159 @@
+"""Rules on the hidden states and gates: saturated, or dead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seqgrad import _figures
+from seqgrad._finding import Finding, Severity
+from seqgrad._observation import Observation
+from seqgrad._rules_check import share, submodule
+from seqgrad._watch import Facts
+
+_GATE_NAMES = {
+    "i": "input gate", "f": "forget gate", "g": "cell candidate", "o": "output gate", "r": "reset gate",
+    "z": "update gate", "n": "candidate",
+}  # fmt: skip
+_DEAD_BATCH = 4  # fewer samples may well leave a unit without work for half a sequence
+
+
+def _run_order(facts: Facts) -> range:
+    return range(facts.steps - 1, -1, -1) if facts.reverse else range(facts.steps)
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """Units, or gates, that sit at the flat end of their nonlinearity, where no gradient passes.
+
+    A tanh RNN: |h| beyond ``level`` in more than ``frac`` of all units and timesteps. LSTM and GRU: a gate below
+    ``1 - level`` or above ``level`` (its candidate: beyond +-``level``), recomputed at up to 64 timesteps of up to 4
+    samples. A forget or update gate that stays open, and an input gate closed beside it, are how a long memory looks:
+    that is "info".
+
+    Args:
+        level: activation that counts as saturated.
+        frac: share of units and timesteps.
+    """
+
+    level: float = 0.99
+    frac: float = 0.5
+    name = "Saturation"
+
+    def __post_init__(self) -> None:
+        share("level", self.level)
+        share("frac", self.frac)
+
+    def check(self, entry: Observation) -> list[Finding]:
+        found: list[Finding] = []
+        latest = {facts.key: facts for facts in entry.facts}
+        for facts in latest.values():
+            hit = self._units(entry, facts)
+            if hit:
+                found.append(hit)
+            if "gates_low" in facts.tensors:
+                found += self._gates(entry, facts)
+        return found
+
+    def _units(self, entry: Observation, facts: Facts) -> Finding | None:
+        saturated = facts.tensors.get("saturated")
+        if saturated is None or not facts.batch:
+            return None
+        alive = _figures.alive(facts.steps, facts.batch, facts.lengths).double()
+        whole = float(saturated.sum() / alive.sum().clamp(min=1))
+        if whole <= self.frac:
+            return None
+        each = saturated.sum(dim=1) / alive.sum(dim=1).clamp(min=1)
+        t = next(t for t in _run_order(facts) if float(each[t]) > self.frac)
+        n = int(saturated[t].argmax())
+        text = (
+            f"hidden units are saturated: |h| > {self.level:g} in {whole:.0%} of units and timesteps, threshold "
+            f"{self.frac:.0%}, from t={t} on (most in sample {n}), and there tanh passes no gradient; draw smaller "
+            "input weights"
+        )
+        return entry.finding(
+            self.name, "warning", facts, t=t, sample=n, value=whole, threshold=self.frac, text=text,
+            action=f"seqgrad.init.xavier_({submodule(facts.layer)})", phase="forward",
+        )  # fmt: skip
+
+    def _gates(self, entry: Observation, facts: Facts) -> list[Finding]:
+        low, high = facts.tensors["gates_low"], facts.tensors["gates_high"]
+        keeps = facts.gates.index("f" if facts.cell == "lstm" else "z")
+        memory = float(high[keeps].mean()) > self.frac  # open for long: chrono initialisation, or learnt
+        found = []
+        for k, gate in enumerate(facts.gates):
+            both = low[k] + high[k]
+            value = float(both.mean())
+            if value <= self.frac:
+                continue
+            closed = float(low[k].mean())
+            wanted = (k == keeps and closed <= self.frac / 2) or (gate == "i" and memory and closed > value / 2)
+            severity: Severity = "info" if wanted else "warning"
+            at = range(len(facts.times) - 1, -1, -1) if facts.reverse else range(len(facts.times))
+            t = facts.times[next(s for s in at if float(both[s]) > self.frac)]
+            text = (
+                f"the {_GATE_NAMES[gate]} {gate} is saturated in {value:.0%} of units and timesteps, threshold "
+                f"{self.frac:.0%}, {closed:.0%} closed (below {1 - self.level:.2g}), from t={t} on; "
+            )
+            if wanted:
+                text += "a long memory looks like this; if it is not wanted, reset the bias"
+                action = f"seqgrad.init.forget_bias_({submodule(facts.layer)}, 1.0)"
+            else:
+                text += "no gradient passes through it; draw smaller input weights"
+                action = f"seqgrad.init.xavier_({submodule(facts.layer)})"
+            found.append(
+                entry.finding(
+                    self.name,
+                    severity,
+                    facts,
+                    t=t,
+                    value=value,
+                    threshold=self.frac,
+                    text=text,
+                    action=action,
+                    phase="forward",
+                )
+            )
+        return _worst(found)
+
+
+def _worst(found: list[Finding]) -> list[Finding]:
+    """One finding per layer: the gate that is furthest gone, warnings first."""
+    return sorted(found, key=lambda f: (f.severity != "warning", -f.value))[:1]
+
+
+@dataclass(frozen=True)
+class DeadUnits:
+    """relu units that are exactly 0 in every sample from some timestep on to the end of the run: they learn nothing.
+
+    A warning where, at half the run at the latest, more than ``frac`` of the units have died (with fewer than four
+    samples: where they were never alive).
+
+    Args:
+        frac: share of the units.
+    """
+
+    frac: float = 0.5
+    name = "DeadUnits"
+
+    def __post_init__(self) -> None:
+        share("frac", self.frac)
+
+    def check(self, entry: Observation) -> list[Finding]:
+        latest = {facts.key: facts for facts in entry.facts if "dead" in facts.tensors}
+        return [hit for facts in latest.values() if (hit := self._dead(entry, facts))]
+
+    def _dead(self, entry: Observation, facts: Facts) -> Finding | None:
+        order, dead = list(_run_order(facts)), facts.tensors["dead"]
+        limit = order[len(order) // 2 if facts.batch >= _DEAD_BATCH else 0]
+        value = float(dead[limit])
+        if value <= self.frac:
+            return None
+        t = next(t for t in order if float(dead[t]) > self.frac)
+        text = (
+            f"{value:.0%} of its relu units are 0 in every sample and pass no gradient, threshold {self.frac:.0%}, "
+            f"from t={t} to the end of the run; start from the identity with zero biases"
+        )
+        return entry.finding(
+            self.name, "warning", facts, t=t, value=value, threshold=self.frac, text=text,
+            action=f"seqgrad.init.identity_({submodule(facts.layer)})", phase="forward",
+        )  # fmt: skip

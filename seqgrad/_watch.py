@@ -1,0 +1,261 @@
+"""What a monitor looks at while a forward runs: small figures of states, gates and input, all left on the device.
+
+Nothing here waits for the device. Every figure is ``[T, N]`` or smaller, so that one copy brings all of them home.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from seqgrad import _figures
+from seqgrad._recorder import Forward
+
+CALLS_SEEN = 32  # calls of one layer within a step that are looked at; the rest are recorded in the backward alone
+_GATES = {"gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}
+_SAMPLED_STEPS, _SAMPLED_BATCH = 64, 4  # gates are recomputed at these many places only: all of them cost a forward
+_CORRELATED = (256, 64, 8)  # at most so many timesteps, samples and features of the input are correlated
+_GRAPH_DEPTH = 64  # nodes behind an initial state that are searched for one of an earlier training step
+
+
+@dataclass
+class Facts:
+    """One forward of one layer and direction, in figures.
+
+    ``tensors``, on the device until gathered:
+        peak ``[T, N]`` largest |h|; norm ``[T, N]`` L2 norm of h; start ``[N]`` norm of the initial state; saturated
+        ``[T, N]`` share of units beyond the level; dead ``[T]`` (relu) share of units that are 0 in every sample from
+        this step to the end of the run; gates_low, gates_high ``[G, S]`` share of gate activations beyond the level
+        at the timesteps ``times``; x_peak ``[T, N]`` largest |x|; x_tail ``[N]`` how many of the last steps of x are
+        the same vector, that of the longest such tail, 0 if only one; x_axes ``[2]`` correlation of neighbours along
+        time and along the batch.
+    """
+
+    layer: str
+    series: str
+    cell: str
+    reverse: bool
+    call: int
+    steps: int
+    batch: int
+    hidden: int
+    dtype: torch.dtype
+    device: str  # its type
+    truncated: bool  # the layer cuts its backprop by itself
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    times: list[int] = field(default_factory=list)
+    lengths: Tensor | None = None
+    attached: bool = False  # the initial state hangs on the graph of an earlier training step
+
+    @property
+    def key(self) -> str:
+        return f"{self.layer}.{self.series}" if self.layer else self.series
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        return _GATES.get(self.cell, ())
+
+
+class Watcher:
+    """Looks at the forwards of one block; ``facts`` are in order of the calls.
+
+    Args:
+        level: beyond which |h|, or a gate's activation, counts as saturated.
+        marker: autograd's running number at the last training step's end; None: not known.
+        before_backward: called when the first backward reaches a watched layer.
+    """
+
+    def __init__(self, level: float, marker: int | None, before_backward: Callable[[], None]) -> None:
+        self.facts: list[Facts] = []
+        self._level = level
+        self._marker = marker
+        self._before_backward = before_backward
+        self._seen: dict[str, int] = {}
+        self._cells: dict[str, list[tuple[int, Forward]]] = {}
+
+    def __call__(self, layer: str, call: int, forward: Forward) -> None:
+        key = f"{layer}.{forward.series}"
+        running = torch._C._current_graph_task_id() != -1
+        if running and key in self._seen:
+            return  # a checkpoint recomputes in the backward what was seen in the forward
+        for end in (forward.out, *forward.ends):
+            if end is not None and end.requires_grad:
+                end.register_hook(self._on_gradient)
+        count = self._seen.get(key, 0)
+        self._seen[key] = count + 1
+        if forward.out.dim() == 2:  # a cell: its calls are the timesteps, judged together at the end of the block
+            kept = forward._replace(x=forward.x.detach(), out=forward.out.detach(), ends=())
+            self._cells.setdefault(layer, []).append((call, kept if count == 0 else kept._replace(h0=kept.out)))
+        elif count < CALLS_SEEN:
+            self._add(layer, call, forward)
+
+    def _on_gradient(self, gradient: Tensor) -> None:
+        self._before_backward()
+
+    def finish(self) -> None:
+        """Join the calls of cells."""
+        for layer, calls in self._cells.items():
+            first = calls[0][1]
+            outs = [forward.out for _, forward in calls]
+            if len({out.shape for out in outs}) == 1 and len({forward.x.shape for _, forward in calls}) == 1:
+                xs = torch.stack([forward.x for _, forward in calls])
+                self._add(layer, calls[-1][0], first._replace(x=xs, out=torch.stack(outs)))
+        self._cells = {}
+
+    @torch.no_grad()
+    def _add(self, layer: str, call: int, forward: Forward) -> None:
+        steps, batch, hidden = forward.out.shape
+        facts = Facts(
+            layer, forward.series, forward.cell, forward.reverse, call, steps, batch, hidden, forward.out.dtype,
+            forward.out.device.type, bool(getattr(forward.module, "truncate", None)),
+            lengths=None if forward.lengths is None else forward.lengths.detach().clone(),
+            attached=self._marker is not None and reaches_back(forward.h0, self._marker),
+        )  # fmt: skip
+        _states(facts, forward, self._level)
+        if facts.gates and steps and batch:
+            _gates(facts, forward, self._level)
+        if (
+            forward.series in ("l0", "cell")
+            and steps
+            and batch
+            and forward.x.shape[2]
+            and forward.x.is_floating_point()
+        ):
+            _inputs(facts, forward)
+        self.facts.append(facts)
+
+
+def _states(facts: Facts, forward: Forward, level: float) -> None:
+    out, empty = forward.out.detach(), forward.out.numel() == 0
+    size = out.abs()
+    tensors = facts.tensors
+    tensors["peak"] = size.new_zeros(size.shape[:2]) if empty else size.amax(dim=2)
+    tensors["norm"] = torch.linalg.vector_norm(out, dim=2, dtype=_wide(out))
+    tensors["start"] = torch.linalg.vector_norm(forward.h0.detach(), dim=1, dtype=_wide(out))
+    if forward.cell == "rnn_tanh":
+        tensors["saturated"] = (size > level).mean(dim=2, dtype=torch.float32)
+    if forward.cell == "rnn_relu" and not empty:
+        silent = (out == 0).all(dim=1).to(torch.float32)  # [T, H]
+        silent = silent if forward.reverse else silent.flip(0)
+        share = silent.cummin(dim=0).values.mean(dim=1)
+        tensors["dead"] = share if forward.reverse else share.flip(0)
+
+
+def _wide(values: Tensor) -> torch.dtype:
+    """Norms of half and bfloat16 states in float32, where their squares fit."""
+    return torch.float64 if values.dtype == torch.float64 else torch.float32
+
+
+def _gates(facts: Facts, forward: Forward, level: float) -> None:
+    """Shares of saturated gates at up to 64 timesteps of up to 4 samples, from one product over all of them."""
+    w_ih, w_hh, b_ih, b_hh, _ = (*forward.weights, None)[:5]
+    assert w_ih is not None and w_hh is not None
+    out, x, steps, batch = forward.out, forward.x, facts.steps, facts.batch
+    count = min(steps, _SAMPLED_STEPS)
+    facts.times = [round(k * (steps - 1) / max(count - 1, 1)) for k in range(count)]
+    samples = slice(0, batch, -(-batch // _SAMPLED_BATCH))
+    times = torch.tensor(facts.times, device=out.device)
+    before = times + (1 if forward.reverse else -1)
+    known = (before >= 0) & (before < steps)
+    start = forward.h0[samples]
+    h = torch.where(known[:, None, None], out[before.clamp(0, steps - 1)][:, samples], start)
+    driven = torch.nn.functional.linear(x[times][:, samples], w_ih, b_ih)
+    carried = torch.nn.functional.linear(h, w_hh, b_hh)
+    gates = _activations(facts.cell, driven, carried)  # [S, n, G, H]
+    alive = torch.ones(gates.shape[:2], dtype=torch.bool, device=out.device)
+    if forward.lengths is not None:
+        alive = times.unsqueeze(1) < forward.lengths[samples].unsqueeze(0)
+    weight = alive.to(torch.float32)[:, :, None]
+    total = weight.sum(dim=1).clamp(min=1)
+    signed = torch.tensor([g in "ng" for g in facts.gates], device=out.device)[:, None]  # tanh gates: both ends count
+    high = torch.where(signed, gates.abs() > level, gates > level)
+    low = ~signed & (gates < 1 - level)
+    facts.tensors["gates_high"] = ((high.mean(dim=3, dtype=torch.float32) * weight).sum(dim=1) / total).t()
+    facts.tensors["gates_low"] = ((low.mean(dim=3, dtype=torch.float32) * weight).sum(dim=1) / total).t()
+
+
+def _activations(cell: str, driven: Tensor, carried: Tensor) -> Tensor:
+    """``[S, n, G * H]`` twice -> ``[S, n, G, H]``, gates in torch's order."""
+    count = len(_GATES[cell])
+    shape = (*driven.shape[:2], count, driven.shape[2] // count)
+    driven, carried = driven.reshape(shape), carried.reshape(shape)
+    gates = torch.sigmoid(driven + carried)
+    if cell == "lstm":
+        gates[:, :, 2] = torch.tanh(driven[:, :, 2] + carried[:, :, 2])
+    else:
+        gates[:, :, 2] = torch.tanh(driven[:, :, 2] + gates[:, :, 0] * carried[:, :, 2])
+    return gates
+
+
+def _inputs(facts: Facts, forward: Forward) -> None:
+    x = forward.x.detach()
+    facts.tensors["x_peak"] = x.abs().amax(dim=2)
+    if forward.lengths is None:
+        same = (x == x[-1:]).all(dim=2).to(torch.float32)  # [T, N]
+        tail = same.flip(0).cumprod(dim=0).sum(dim=0)  # [N]
+        alike = (x[-1] == x[-1].index_select(0, tail.argmax().unsqueeze(0))).all(dim=1)
+        facts.tensors["x_tail"] = torch.where(alike & (tail > 1), tail, torch.zeros_like(tail))
+    steps, batch, features = _CORRELATED
+    part = x[:steps, :batch, :features].to(_wide(x))
+    if part.shape[0] > 3 and part.shape[1] > 3:
+        part = part - part.mean(dim=1, keepdim=True)  # what all samples share at a timestep says nothing
+        variance = part.square().mean()
+        along_time = (part[1:] * part[:-1]).mean() / variance
+        along_batch = (part[:, 1:] * part[:, :-1]).mean() / variance
+        facts.tensors["x_axes"] = torch.stack([along_time, along_batch])
+
+
+# -- the graph ---------------------------------------------------------------------------------------------------------
+def graph_marker() -> int | None:
+    """Autograd's running number in this thread: nodes made later have a higher one. None where there is no graph."""
+    if torch.is_inference_mode_enabled():
+        return None
+    with torch.enable_grad():
+        node = torch.zeros((), requires_grad=True).view(()).grad_fn
+    return None if node is None else int(node._sequence_nr())
+
+
+def reaches_back(state: Tensor, marker: int) -> bool:
+    """Whether the nearest nodes behind ``state`` include one from before ``marker``."""
+    waiting, seen = [state.grad_fn], 0
+    while waiting and seen < _GRAPH_DEPTH:
+        node = waiting.pop(0)
+        if node is None:
+            continue
+        seen += 1
+        if int(node._sequence_nr()) <= marker:  # leaves have the highest number of all
+            return True
+        waiting += [parent for parent, _ in node.next_functions]
+    return False
+
+
+# -- home --------------------------------------------------------------------------------------------------------------
+def gather(tensors: list[Tensor]) -> list[Tensor]:
+    """The tensors as float64 on the CPU, with one copy, and so one wait, per device."""
+    home: list[Tensor | None] = [None] * len(tensors)
+    for device in {t.device for t in tensors}:
+        chosen = [k for k, t in enumerate(tensors) if t.device == device]
+        if device.type == "cpu":
+            for k in chosen:
+                home[k] = tensors[k].detach().to(torch.float64)
+            continue
+        wide = torch.float32 if device.type == "mps" else torch.float64
+        flat = torch.cat([tensors[k].detach().reshape(-1).to(wide) for k in chosen]).cpu().to(torch.float64)
+        parts = flat.split([tensors[k].numel() for k in chosen])
+        for k, part in zip(chosen, parts, strict=True):
+            home[k] = part.view(tensors[k].shape)
+    return [t for t in home if t is not None]
+
+
+def at_home(facts: Facts, values: dict[str, Tensor], lengths: Tensor | None) -> Facts:
+    """The same facts with their tensors on the CPU, steps beyond a sample's length 0."""
+    if lengths is not None:
+        inside = _figures.alive(facts.steps, facts.batch, lengths)
+        values = {
+            name: torch.where(inside, value, 0.0) if value.shape == inside.shape else value
+            for name, value in values.items()
+        }
+    return replace(facts, tensors=values, lengths=lengths)

@@ -1,0 +1,95 @@
+"""What several displays draw: whole ticks, the lag axis, room on a log axis, markers for what has no place on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seqgrad.display._theme import GREY
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
+
+FLOOR, CEILING = 0.025, 0.975  # where zeros and NaN stand, in fractions of the axes
+_ZERO: dict[str, Any] = {"marker": "o", "markersize": 4, "markerfacecolor": "none", "linestyle": "none"}
+_BAD: dict[str, Any] = {"marker": "x", "markersize": 5, "markeredgewidth": 1.6, "linestyle": "none"}
+
+
+def mark(ax: Axes, zeros: Sequence[float], bad: Sequence[float], color: Any) -> None:
+    """Rings on the floor of the axes and crosses at its ceiling: a log axis has no place for 0, NaN or Inf."""
+    rim = ax.get_xaxis_transform()  # x in data, y in fractions of the axes
+    common: dict[str, Any] = {"color": color, "transform": rim, "clip_on": False, "zorder": 4}
+    if zeros:
+        ax.plot(zeros, [FLOOR] * len(zeros), **_ZERO, **common)
+    if bad:
+        ax.plot(bad, [CEILING] * len(bad), **_BAD, **common)
+
+
+def mark_keys(zero: str | None, bad: str | None) -> list[Line2D]:
+    """Legend entries for :func:`mark`; None leaves one out."""
+    from matplotlib.lines import Line2D
+
+    keys = [(zero, _ZERO), (bad, _BAD)]
+    return [Line2D([], [], color=GREY, label=label, **style) for label, style in keys if label is not None]
+
+
+def open_limits(ax: Axes, before: tuple[float, float] | None, values: Iterable[float], zeros: bool, bad: bool) -> None:
+    """Log y limits around ``values`` with room below for zeros and above for NaN and Inf.
+
+    ``before`` are the limits of what was on the axes already; they are widened, never narrowed.
+    """
+    real = [v for v in values if v > 0 and math.isfinite(v)]
+    if not real:
+        ax.set_ylim(before or (0.1, 10.0))
+        return
+    low, high = math.log10(min(real)), math.log10(max(real))
+    spare = max(1.0 - (high - low), 0.0) / 2  # at least a decade: a level curve should look level
+    low, high = low - spare, high + spare
+    span = high - low
+    bottom = 10.0 ** max(low - span * (0.12 if zeros else 0.05), -307.0)
+    top = 10.0 ** min(high + span * (0.12 if bad else 0.05), 307.0)
+    if before is not None:
+        bottom, top = min(bottom, before[0]), max(top, before[1])
+    ax.set_ylim(bottom, top)
+
+
+def whole_ticks(axis: Any, bins: int = 8) -> None:
+    """Ticks at whole numbers: there is no half a timestep."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=bins, steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
+def lag_axis(ax: Axes, steps: int, reverse: bool, label: str, *, side: str = "top") -> Any:
+    """Steps back, on top of an axis of timesteps or to the right of one."""
+
+    def flip(position: Any) -> Any:
+        return position if reverse else steps - 1 - position
+
+    functions = (flip, flip)
+    other: Any = ax.secondary_xaxis("top", functions) if side == "top" else ax.secondary_yaxis("right", functions)
+    axis = other.xaxis if side == "top" else other.yaxis
+    whole_ticks(axis)
+    axis.set_label_text(label)
+    return other
+
+
+def widen_single(ax: Axes, steps: int) -> None:
+    """One timestep alone needs some width around it."""
+    if steps == 1:
+        ax.set_xlim(-0.5, 0.5)
+
+
+def runs(flags: Sequence[bool]) -> list[tuple[int, int]]:
+    """Half-open stretches of consecutive True."""
+    found: list[tuple[int, int]] = []
+    for i, flag in enumerate(flags):
+        if not flag:
+            continue
+        if found and found[-1][1] == i:
+            found[-1] = (found[-1][0], i + 1)
+        else:
+            found.append((i, i + 1))
+    return found

@@ -1,0 +1,124 @@
+"""The one home of colours: palette, light and dark theme, and the colours of what a log scale has no place for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours that hold on white and on black alike; style changes too, for print in grey.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+STYLES = ("-", "--", "-.", ":")
+GREY = "#888888"  # what belongs to no curve: keys of markers, lines of reference
+# On a map from viridis' violet to its yellow: exact zeros lie beyond the dark end, NaN and Inf outside of the scale.
+ZERO, BAD = "#000000", "#D55E00"
+VIRIDIS_FROM = 0.14  # its darkest violet is left out, so that black stays black
+MARGIN = {"w_pad": 0.08, "h_pad": 0.06}  # inches around everything drawn
+SIZE = (6.4, 4.2)  # inches; at 400 pixels its text is still 8 to 9 pixels high
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Background, text, and the quieter tone of axes and grids."""
+
+    paper: str
+    ink: str
+    soft: str
+
+
+THEMES = {"light": Theme("#ffffff", "#1f2328", "#c9ccd1"), "dark": Theme("#15181d", "#e8e8e6", "#4a4f57")}
+
+
+def settings(name: str) -> dict[str, Any]:
+    """The rcParams of a theme.
+
+    Raises:
+        ValueError: there is no such theme.
+    """
+    if name not in THEMES:
+        raise ValueError(
+            f"theme must be one of {', '.join(map(repr, THEMES))}, or None for your rcParams; got {name!r}"
+        )
+    look = THEMES[name]
+    return {
+        "figure.facecolor": look.paper, "axes.facecolor": look.paper, "savefig.facecolor": look.paper,
+        "text.color": look.ink, "axes.labelcolor": look.ink, "axes.titlecolor": look.ink, "axes.edgecolor": look.soft,
+        "xtick.color": look.ink, "ytick.color": look.ink, "grid.color": look.soft, "hatch.color": look.soft,
+        "legend.facecolor": look.paper, "legend.edgecolor": look.soft, "legend.labelcolor": look.ink,
+        "font.size": 11, "legend.fontsize": 9.5, "axes.spines.top": False, "axes.spines.right": False,
+        "axes.axisbelow": True, "font.family": "DejaVu Sans", "mathtext.fontset": "dejavusans",
+    }  # fmt: skip
+
+
+@contextmanager
+def theme(name: str | None) -> Iterator[None]:
+    """Figures made inside the block are ``"light"`` or ``"dark"``; None leaves rcParams as they are.
+
+    rcParams are as before when the block ends.
+
+    Raises:
+        ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
+        ValueError: there is no such theme.
+
+    Example:
+        >>> import matplotlib.pyplot as plt
+        >>> with theme("dark"):
+        ...     figure, ax = plt.subplots()
+        >>> figure.get_facecolor()[:3] == (1, 1, 1)
+        False
+        >>> plt.close(figure)
+    """
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError("plots need matplotlib: pip install 'seqgrad[plot]'") from error
+    chosen: Any = {} if name is None else settings(name)
+    with matplotlib.rc_context(chosen):
+        yield
+
+
+@contextmanager
+def canvas(ax: Axes | None, name: str | None, size: tuple[float, float] = SIZE) -> Iterator[Axes]:
+    """The caller's axes, or those of a new pyplot figure in the theme, for the length of a drawing."""
+    if ax is not None:
+        if name is not None:
+            raise ValueError(
+                f"theme styles a new figure, but ax was given too; make ax inside "
+                f"`with seqgrad.display.theme({name!r}):` or leave one of them out"
+            )
+        yield ax
+        return
+    with theme(name):
+        try:
+            import matplotlib.pyplot as plt
+        except ImportError as error:
+            raise ImportError("plots need matplotlib: pip install 'seqgrad[plot]'") from error
+        sheet, ax = plt.subplots(figsize=size, layout="constrained")
+        engine: Any = sheet.get_layout_engine()
+        engine.set(**MARGIN)
+        yield ax
+
+
+def blank(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+    """A figure that pyplot does not know: nothing pops up and nothing stays behind."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    engine: Any = figure.get_layout_engine()
+    engine.set(**MARGIN)
+    return figure, figure.add_subplot()
+
+
+def sequence() -> ListedColormap:
+    """Viridis without its darkest end: for norms on a log scale, readable for colour-blind readers."""
+    import matplotlib
+    from matplotlib.colors import ListedColormap
+
+    shades = matplotlib.colormaps["viridis"]
+    return ListedColormap([shades(VIRIDIS_FROM + (1 - VIRIDIS_FROM) * i / 255) for i in range(256)])

@@ -1,0 +1,396 @@
+"""Monitor: look into a training now and then, and be told what is wrong, where, since when, and what to do."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from seqgrad import rules as rules_module
+from seqgrad._block import Block
+from seqgrad._finding import Finding, worst_first
+from seqgrad._observation import Observation
+from seqgrad._parameters import Clearing, Movement, recurrent_layers, unconverted_layers
+from seqgrad._watch import graph_marker
+from seqgrad.history import History, run_header
+from seqgrad.rules import Rule
+from seqgrad.sinks import Sink
+
+OnFinding = Literal["warn", "raise"] | Callable[[Finding], object] | None
+_BLOCKS = 64  # blocks of one step that are kept, should step() never be called
+
+
+class FindingError(RuntimeError):
+    """What ``on_finding="raise"`` raises; ``findings`` are those of the step, the worst first."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        self.findings = list(findings)
+        super().__init__("\n".join(finding.message for finding in self.findings))
+
+
+class FindingWarning(UserWarning):
+    """What ``on_finding="warn"`` warns with."""
+
+
+class Monitor:
+    """Watch a training: record at scheduled steps, apply rules, keep a history, feed sinks.
+
+    ::
+
+        mon = sg.Monitor(model, every=50)
+        for x, y in loader:
+            with mon:
+                loss = loss_fn(model(x), y)
+                loss.backward()
+            findings = mon.step(loss=loss)
+            optimizer.step()
+            optimizer.zero_grad()
+
+    **What it costs.** Outside the schedule nothing is recorded, and nothing is read from the device. At a scheduled
+    step forward and backward leave small tensors on the device; ``step()`` brings all of them to the CPU at once.
+
+    **What it survives.** Several blocks, backwards and calls of a layer in one step (figures and history show the last
+    pass, NonFinite and Exploding look at all; states are looked at in the first 32 calls), ``retain_graph``, zero_grad
+    anywhere, an exception inside the block (a later ``step()`` judges what was recorded by then), activation
+    checkpointing (a recomputed forward counts once; with ``use_reentrant=True`` every checkpointed segment is a
+    backward of its own), torch.compile (with breaks in the graph at scheduled steps), and models wrapped by
+    torch.compile, DataParallel or DistributedDataParallel, whose prefixes the names leave out. Under torch.distributed
+    every rank watches itself: findings carry its number. Nested monitors, and two on one model, do not disturb
+    each other.
+
+    **AMP.** Hand the GradScaler to ``step`` *before* ``scaler.update()``: norms are divided by the scale that the
+    scaler holds then, which is that of this backward. Gradients that ``scaler.unscale_`` has divided already must not
+    be inside the block.
+
+    Args:
+        model: holds at least one seqgrad layer; ``seqgrad.convert_(model)`` makes them of torch.nn's.
+        every: observe steps 0, every, 2 every, ...
+        rules: what to check; None: ``seqgrad.rules.default()``.
+        sinks: where observed steps and findings go: ``seqgrad.sinks``. One that raises is reported once, by a
+            warning, and never stops the training.
+        on_finding: about findings of severity warning and error that the step before did not have: "warn" warns once
+            for each, "raise" raises :class:`FindingError` after history and sinks have it, a callable is called with
+            each new finding, "info" included, and None keeps silent. ``step()`` returns all of them in any case.
+        log: also observe steps 1, 2, 4, 8, ... below ``every``.
+        first: also observe so many steps at the start.
+        keep: newest observed steps that the history keeps in full; older ones are thinned, see
+            :class:`~seqgrad.history.History`. None keeps all.
+        start: number of the first step, for a training that goes on.
+
+    Raises:
+        TypeError, ValueError: bad arguments, or a model without any seqgrad layer.
+
+    Example:
+        >>> import torch, seqgrad as sg
+        >>> model = sg.RNN(3, 16)
+        >>> mon = sg.Monitor(model, every=10, on_finding=None)
+        >>> with mon:
+        ...     model(torch.randn(80, 4, 3))[0][-1].sum().backward()
+        >>> [(f.rule, f.series) for f in mon.step()]
+        [('Vanishing', 'l0')]
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        every: int = 50,
+        rules: Iterable[Rule] | None = None,
+        sinks: Iterable[Sink] = (),
+        on_finding: OnFinding = "warn",
+        *,
+        log: bool = True,
+        first: int = 3,
+        keep: int | None = 256,
+        start: int = 0,
+    ) -> None:
+        self.model = _unwrap(model)
+        self._layers = _checked_layers(self.model)
+        self.every, self.first = _count("every", every, 1), _count("first", first, 0)
+        self.log = bool(log)
+        self.rules = list(rules_module.default() if rules is None else rules)
+        for rule in self.rules:
+            if not isinstance(rule, rules_module.Rule):
+                raise TypeError(f"rules must have a name and check(observation), got {type(rule).__name__} {rule!r}")
+        self.sinks = list(sinks)
+        for sink in self.sinks:
+            if not isinstance(sink, Sink):
+                raise TypeError(f"sinks must be seqgrad.sinks, such as sinks.JSONL(path), got {type(sink).__name__}")
+        if on_finding not in ("warn", "raise", None) and not callable(on_finding):
+            raise ValueError(f'on_finding must be "warn", "raise", a callable or None, got {on_finding!r}')
+        self.on_finding = on_finding
+        self.start = _count("start", start, 0)
+        self.rank = _rank()
+        self.history = History(keep)
+        self._step = self.start
+        self._depth = 0
+        self._block: Block | None = None
+        self._blocks: list[Block] = []
+        self._entered = False  # a block was entered since the last step()
+        self._marker: int | None = None
+        self._clearing: Clearing | None = None
+        self._movement: Movement | None = None
+        self._moved: tuple[int, dict[str, Tensor]] | None = None
+        self._running: dict[tuple[str, str, str], Finding] = {}  # findings of the last observed step
+        self._told: set[str] = set()
+        self._level = next((r.level for r in self.rules if isinstance(r, rules_module.Saturation)), 0.99)
+
+    # -- schedule ------------------------------------------------------------------------------------------------------
+    def is_due(self, step: int) -> bool:
+        """Whether this step is observed."""
+        step -= self.start
+        early = step < self.first or (self.log and step < self.every and step & (step - 1) == 0)
+        return early or (step + self.start) % self.every == 0
+
+    @property
+    def next_step(self) -> int:
+        """Number of the step that the coming ``step()`` ends."""
+        return self._step
+
+    # -- block ---------------------------------------------------------------------------------------------------------
+    def __enter__(self) -> Monitor:
+        self._depth += 1
+        if self._depth > 1:
+            return self
+        if not self._entered:
+            self._entered = True
+            self._begin()
+        if self.is_due(self._step):
+            if len(self._blocks) >= _BLOCKS:
+                self._tell_once(
+                    f"{len(self._blocks)} blocks since the last Monitor.step(): call step() after every training step; "
+                    "further blocks are not recorded"
+                )
+                return self
+            clearing = self._clearing if not self._blocks else None
+            self._block = Block(self.model, self._layers, self._level, self._marker, clearing)
+            self._block.start()
+        return self
+
+    def _begin(self) -> None:
+        """Once per training step, before its first forward: what spans two steps is measured here."""
+        if self._movement is not None:
+            self._moved = self._step - 1, self._movement.measure(self._layers)
+            self._movement = None
+        if self.is_due(self._step):
+            self._movement = Movement(self._layers)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._depth -= 1
+        if self._depth or self._block is None:
+            return
+        block = self._close()
+        if isinstance(error, RuntimeError) and "backward through the graph a second time" in str(error):
+            _explain(error, block)
+
+    def _close(self) -> Block:
+        block, self._block = self._block, None
+        assert block is not None
+        block.stop()
+        self._blocks.append(block)
+        return block
+
+    # -- step ----------------------------------------------------------------------------------------------------------
+    def step(self, loss: Tensor | float | None = None, scaler: Any = None) -> list[Finding]:
+        """End a training step; at a scheduled one, judge it.
+
+        Call it once per training step, after the block; before ``scaler.update()`` with AMP.
+
+        Args:
+            loss: of this step, a number or a tensor of one element, unscaled: for the history and for LearningRate.
+            scaler: the GradScaler whose ``scale(loss)`` was called backward on, or its scale as a number.
+
+        Returns:
+            All findings of this step, the worst first; empty outside the schedule.
+
+        Raises:
+            FindingError: with ``on_finding="raise"``, on a new finding of severity warning or error.
+        """
+        step, due = self._step, self.is_due(self._step)
+        if self._block is not None:  # called inside the block
+            self._close()
+        blocks, self._blocks = self._blocks, []
+        entered, self._entered = self._entered, False
+        self._step += 1
+        try:
+            if not due:
+                return []
+            if not entered:
+                self._tell_once(
+                    f"Monitor.step() ended step {step}, and nothing was recorded: run forward and backward inside "
+                    "`with monitor:`"
+                )
+                return []
+            return self._judge(step, blocks, loss, scaler)
+        finally:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        """For the next step, if it is a scheduled one."""
+        self._marker, self._clearing = None, None
+        if self.is_due(self._step):
+            self._marker = graph_marker()
+            self._clearing = Clearing(self._layers)
+
+    def _judge(self, step: int, blocks: list[Block], loss: Tensor | float | None, scaler: Any) -> list[Finding]:
+        moved, self._moved = self._moved, None
+        seen = Block.observe(step, blocks, _number(loss), moved, _scale(scaler), self.history, self.rank)
+        if not seen.record and not seen.facts:
+            reason = "no seqgrad layer of the model ran with grad mode on"
+            self._tell_once(f"nothing was recorded at step {step}: {reason} inside `with monitor:`")
+            return []
+        findings = worst_first(self._with_since(self._apply(seen)))
+        new = [finding for finding in findings if finding.identity not in self._running]
+        self._running = {finding.identity: finding for finding in findings}
+        if not self.history.header:
+            self.history.header = self._header()
+        entry = seen.entry()
+        self.history.append(entry, new)
+        for sink in self.sinks:
+            self._feed(sink, lambda sink=sink: sink.write(self.history, entry, new))  # type: ignore[misc]
+        self._report(new)
+        return findings
+
+    def _apply(self, seen: Observation) -> list[Finding]:
+        findings: list[Finding] = []
+        for rule in self.rules:
+            try:
+                findings += rule.check(seen)
+            except Exception as error:  # noqa: BLE001 - a rule, perhaps the user's own, must not end a training
+                self._tell_once(
+                    f"rule {rule.name} failed at step {seen.step} and was passed over: {error!r}", rule.name
+                )
+        return findings
+
+    def _with_since(self, findings: list[Finding]) -> list[Finding]:
+        from dataclasses import replace
+
+        result = []
+        for finding in findings:
+            before = self._running.get(finding.identity)
+            result.append(replace(finding, since=finding.step if before is None else before.since))
+        return result
+
+    def _report(self, new: list[Finding]) -> None:
+        serious = [finding for finding in new if finding.severity != "info"]
+        if self.on_finding == "warn":
+            for finding in serious:
+                warnings.warn(finding.message, FindingWarning, stacklevel=4)
+        elif self.on_finding == "raise":
+            if serious:
+                raise FindingError(serious)
+        elif callable(self.on_finding):
+            for finding in new:
+                self.on_finding(finding)
+
+    # -- sinks ---------------------------------------------------------------------------------------------------------
+    def _header(self) -> dict[str, Any]:
+        device = next((p.device for p in self.model.parameters()), torch.device("cpu"))
+        facts: dict[str, Any] = {"model": type(self.model).__name__, "device": str(device), "every": self.every}
+        facts |= {"start": self.start, "layers": {name: type(m).__name__ for name, m in self._layers.items()}}
+        if self.rank is not None:
+            facts["rank"] = self.rank
+        return {**run_header(), **facts}
+
+    def _feed(self, sink: Sink, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001 - a full disk must not end a training
+            self._tell_once(f"sink {type(sink).__name__} failed and misses what came: {error!r}", f"sink {id(sink)}")
+
+    def close(self) -> None:
+        """Close the sinks. Files are complete without it; writing on opens them again."""
+        for sink in self.sinks:
+            self._feed(sink, sink.close)
+
+    def _tell_once(self, text: str, about: str | None = None) -> None:
+        about = text.partition(":")[2] if about is None else about
+        if about not in self._told:
+            self._told.add(about)
+            warnings.warn(text, stacklevel=4)
+
+    def __repr__(self) -> str:
+        layers = ", ".join(f"{name or type(m).__name__}" for name, m in self._layers.items())
+        return f"<Monitor of {layers}: every {self.every} steps, at step {self._step}, {self.history!r}>"
+
+
+def _unwrap(model: nn.Module) -> nn.Module:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}; pass the model")
+    while True:
+        inner = model._modules.get("_orig_mod")  # torch.compile's wrapper
+        if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = model.module
+        if inner is None:
+            return model
+        model = inner
+
+
+def _checked_layers(model: nn.Module) -> dict[str, nn.Module]:
+    layers = recurrent_layers(model)
+    if layers:
+        return layers
+    theirs = unconverted_layers(model)
+    if theirs:
+        names = ", ".join(repr(name) for name in theirs[:3])
+        raise ValueError(
+            f"the model has no seqgrad layer, only torch.nn's recurrent layers ({names}), which no monitor sees into: "
+            "call seqgrad.convert_(model) first"
+        )
+    raise ValueError(
+        "the model has no recurrent layer to watch: build it with seqgrad.RNN, GRU or LSTM, or convert torch.nn's with "
+        "seqgrad.convert_(model)"
+    )
+
+
+def _count(name: str, value: int, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int >= {least}, got {type(value).__name__} {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be an int >= {least}, got {value}")
+    return value
+
+
+def _rank() -> int | None:
+    distributed = torch.distributed
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else None
+
+
+def _number(loss: Tensor | float | None) -> Tensor | None:
+    if loss is None:
+        return None
+    value = loss.detach() if isinstance(loss, Tensor) else torch.tensor(float(loss), dtype=torch.float64)
+    if value.numel() != 1:
+        raise ValueError(f"loss must be a number or a tensor of one element, got shape {list(value.shape)}")
+    return value.reshape(())
+
+
+def _scale(scaler: Any) -> Callable[[], float]:
+    if scaler is None:
+        return lambda: 1.0
+    if isinstance(scaler, (int, float)) and not isinstance(scaler, bool):
+        if not (scaler > 0 and math.isfinite(scaler)):
+            raise ValueError(f"scaler must be a GradScaler or a positive number, got {scaler!r}")
+        return lambda: float(scaler)
+    if not hasattr(scaler, "get_scale"):
+        raise TypeError(f"scaler must be a torch.amp.GradScaler or its scale, got {type(scaler).__name__}")
+    return lambda: float(scaler.get_scale())
+
+
+def _explain(error: RuntimeError, block: Block) -> None:
+    attached = next((facts for facts in block.facts if facts.attached), None)
+    if attached is not None and hasattr(error, "add_note"):
+        place = " ".join(part for part in (attached.layer, attached.series) if part)
+        error.add_note(
+            f"seqgrad: the state handed to {place} hangs on the graph of an earlier training step; "
+            "cut it first: seqgrad.detach(state)"
+        )
+
+
+__all__ = ["FindingError", "FindingWarning", "Monitor"]
