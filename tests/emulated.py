@@ -47,12 +47,16 @@ def missing() -> str | None:
 def sources() -> list[Path]:
     """Kernels, engine and plan, the emulator's runtime, the module; those that take long first."""
     found = [*(ROOT / "csrc" / "cuda").glob("*.cu"), *(ROOT / "csrc" / "cuda").glob("*.cpp"), *EMULATOR.glob("*.cpp")]
-    return sorted([*found, EMULATOR / "suite" / "module.cpp"], key=lambda p: -p.stat().st_size - 10**6 * ("res" in p.name))
+    return sorted(
+        [*found, EMULATOR / "suite" / "module.cpp"], key=lambda p: -p.stat().st_size - 10**6 * ("res" in p.name)
+    )
 
 
 def fingerprint() -> str:
     """Changes with any source, flag, compiler or Python."""
-    total = hashlib.sha256(" ".join([str(toolchain.compiler()), *FLAGS, sysconfig.get_config_var("EXT_SUFFIX")]).encode())
+    total = hashlib.sha256(
+        " ".join([str(toolchain.compiler()), *FLAGS, sysconfig.get_config_var("EXT_SUFFIX")]).encode()
+    )
     headers = [p for folder in (ROOT / "csrc", EMULATOR) for p in folder.rglob("*") if p.suffix in (".h", ".cuh")]
     for path in sorted([*sources(), *headers]):
         total.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())

@@ -19,12 +19,15 @@ from torch import Tensor
 
 from seqgrad.clip import Norm, Value
 
-pytestmark = pytest.mark.skipif(emulated.missing() is not None, reason=str(emulated.missing()))
+pytestmark = [
+    pytest.mark.emulator,
+    pytest.mark.skipif(emulated.missing() is not None, reason=str(emulated.missing())),
+]
 
 PATHS = ("block", "grid", "step")
 RESIDENT = ("block", "grid")
 SMALL = (torch.float32, torch.bfloat16, torch.float16)
-# A slice of an H100. Few multiprocessors: several samples per block. Little shared memory as well: the operand in chunks.
+# A slice of an H100. Few multiprocessors: several samples per block. Little shared memory too: the operand in chunks.
 MIG = {**H100, "multiprocessors": 16}
 FEW = {**H100, "major": 8, "multiprocessors": 4, "shared_per_block": 101376, "shared_per_multiprocessor": 102400}
 TIGHT = {**FEW, "multiprocessors": 12, "shared_per_block": 20480, "shared_per_multiprocessor": 65536}
@@ -32,12 +35,14 @@ DEVICES = {"slice": MIG, "few": FEW, "tight": TIGHT}
 
 
 def nudged(problem: Problem, seed: int) -> Problem:
-    """The same problem with every input moved by at most one unit in the last place."""
-    x = problem.tensors["x"]
+    """The same problem with every number that enters it moved by at most one unit in the last place."""
     generator = torch.Generator().manual_seed(seed)
-    signs = torch.randint(-1, 2, x.shape, generator=generator)
-    moved = (x.double() * (1 + signs * torch.finfo(x.dtype).eps)).to(x.dtype)
-    return problem._replace(tensors={**problem.tensors, "x": moved})
+
+    def moved(t: Tensor) -> Tensor:
+        signs = torch.randint(-1, 2, t.shape, generator=generator)
+        return (t.double() * (1 + signs * torch.finfo(t.dtype).eps)).to(t.dtype)
+
+    return problem._replace(tensors={k: None if t is None else moved(t) for k, t in problem.tensors.items()})
 
 
 def peers_of(problem: Problem, exact: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -49,7 +54,7 @@ def peers_of(problem: Problem, exact: dict[str, Tensor]) -> dict[str, Tensor]:
     if problem.tensors["x"].dtype == torch.float64:
         return exact
     bends = "relu" in problem.cell and problem.tensors["x"].dtype.itemsize == 2
-    several = [expect(problem), *(expect(nudged(problem, seed)) for seed in range(3 if bends else 0))]
+    several = [expect(problem), *(expect(nudged(problem, seed)) for seed in range(6 if bends else 0))]
     return {name: max((p[name] for p in several), key=lambda v: float((v - e).abs().max()) if v.numel() else 0.0)
             for name, e in exact.items()}  # fmt: skip
 
@@ -249,9 +254,7 @@ def test_an_output_without_gradient_counts_as_zero(cell: str, path: str, present
     problem = make(cell, Shape(4, 3, 5, 9), ragged=True).to(torch.float32)
     some = problem._replace(grads=tuple(g if p else None for g, p in zip(problem.grads, present, strict=True)))
     zeros = tuple(None if g is None else g * p for g, p in zip(problem.grads, present, strict=True))
-    same_bits(
-        emulated.solve(some, path, device=FEW), emulated.solve(problem._replace(grads=zeros), path, device=FEW)
-    )
+    same_bits(emulated.solve(some, path, device=FEW), emulated.solve(problem._replace(grads=zeros), path, device=FEW))
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -37,3 +37,8 @@ def missing() -> str | None:
     if cuda_headers() is None:
         return "the emulator needs NVIDIA's headers: set CUDA_HOME, or pip install nvidia-cuda-runtime"
     return None
+
+
+if __name__ == "__main__":
+    if (why := missing()) is not None:
+        raise SystemExit(why)

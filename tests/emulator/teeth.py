@@ -114,7 +114,7 @@ class Workshop:
         target = tree / f"{source.name}.{mode}.o"
         include = [f"-I{tree / 'tests' / 'emulator'}", f"-I{tree / 'csrc'}", "-isystem", str(toolchain.cuda_headers())]
         command = [str(toolchain.compiler()), *toolchain.FLAGS, *flags, *include, "-x", "c++", "-c"]
-        done = subprocess.run([*command, str(source), "-o", str(target)], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, str(source), "-o", str(target)], capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"{source.name} does not compile:\n{done.stderr[:2000]}")
         return target
@@ -150,7 +150,9 @@ class Workshop:
         for pattern in patterns:
             command = [str(program), *(["--quick"] if mode != "schedules" else []), pattern]
             try:
-                done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+                done = subprocess.run(
+                    command, capture_output=True, text=True, env=environment, timeout=300, check=False
+                )
             except subprocess.TimeoutExpired:
                 return "no end within 300 s"
             if done.returncode:
