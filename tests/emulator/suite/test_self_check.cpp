@@ -175,7 +175,8 @@ TEST(planted_values_are_caught_in_16_bit_types_too) {
       if (sanitized() && &planted != kPlanted) break;
       check::context = planted.what;
       Session session(kH100);
-      CHECK(!cuda::self_check(session.context, CellId::gru, dtype, Path::block, planted.kernels).empty());
+      for (CellId cell : {CellId::gru, CellId::rnn_relu})
+        CHECK(!cuda::self_check(session.context, cell, dtype, Path::block, planted.kernels).empty());
     }
 }
 
