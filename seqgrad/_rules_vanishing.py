@@ -129,10 +129,12 @@ class Vanishing:
         rest = None
         if tails is not None:
             unseen = (tails < self.eps).nonzero()
-            if not len(unseen) or int(unseen[0]) >= len(tails) - 1:
+            if not len(unseen):
                 return None
             lag = max(lag, int(unseen[0]))
             rest = float(tails[lag])
+        if lag >= len(seen.profile) - 1:
+            return None  # a single step is no stretch of time
         t = seen.timestep(lag)
         where = "after" if series.reverse else "before"
         weight = "" if rest is None else f", and all steps from there on make {rest:.2g} of dW_hh"
