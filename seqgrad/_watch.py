@@ -181,7 +181,8 @@ def _gates(facts: Facts, forward: Forward, level: float) -> None:
     named = gate_formulas(cast(Any, places))
     weight = alive.to(torch.float32)
     total = weight.sum(dim=1).clamp(min=1)
-    low, high = [], []
+    low: list[Tensor] = []
+    high: list[Tensor] = []
     for gate in facts.gates:
         values = named[gate]
         signed = gate in "ng"  # a tanh: both ends count as high

@@ -19,7 +19,7 @@ import seqgrad as sg
 from seqgrad import _recorder, _watch
 from seqgrad.monitor import FindingError, FindingWarning, Monitor
 
-T, N, I, H = 12, 3, 4, 8
+T, N, I, H = 12, 3, 4, 8  # noqa: E741 - the letters of the formulas
 
 
 class Reader(nn.Module):
@@ -110,9 +110,7 @@ class Reads(TorchDispatchMode):
 
 
 def test_the_device_is_waited_for_in_step_alone_and_only_when_scheduled():
-    model = Reader(sg.LSTM(I, H))
-    relu = Reader(sg.RNN(I, H, nonlinearity="relu"))
-    for model in (model, relu):
+    for model in (Reader(sg.LSTM(I, H)), Reader(sg.RNN(I, H, nonlinearity="relu"))):
         mon = watch(model, every=2, first=0, log=False)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         batches = iter([data() for _ in range(4)])
@@ -404,10 +402,14 @@ def test_a_block_in_which_no_layer_runs_says_so():
 def test_blocks_without_step_are_bounded():
     model = Reader()
     mon = watch(model)
-    with pytest.warns(UserWarning, match="call step\\(\\) after every training step"):
-        for _ in range(70):
+
+    def blocks(count):
+        for _ in range(count):
             with mon:
                 model(data()).sum().backward()
+
+    with pytest.warns(UserWarning, match=r"call step\(\) after every training step"):
+        blocks(70)
     assert len(mon._blocks) == 64
     quiet_after(mon)
 
@@ -537,7 +539,11 @@ def test_a_sink_that_fails_is_reported_once_and_does_not_stop_the_others():
     ("model", "error", "message"),
     [
         (nn.Linear(2, 2), ValueError, "no recurrent layer to watch"),
-        (nn.Sequential(nn.LSTM(2, 2)), ValueError, r"only torch.nn's recurrent layers \('0'\).*seqgrad.convert_\(model\)"),
+        (
+            nn.Sequential(nn.LSTM(2, 2)),
+            ValueError,
+            r"only torch.nn's recurrent layers \('0'\).*seqgrad.convert_\(model\)",
+        ),
         ([nn.Linear(2, 2)], TypeError, "model must be a torch.nn.Module, got list"),
     ],
 )
