@@ -162,23 +162,27 @@ class _Places(NamedTuple):
 
 def _gates(facts: Facts, forward: Forward, level: float) -> None:
     """Shares of saturated gates at up to 64 timesteps of up to 4 samples, from one product over all of them."""
-    out, steps = forward.out.detach(), facts.steps
-    count = min(steps, _SAMPLED_STEPS)
-    facts.times = [round(k * (steps - 1) / max(count - 1, 1)) for k in range(count)]
-    samples = slice(0, facts.batch, -(-facts.batch // _SAMPLED_BATCH))
-    times = torch.tensor(facts.times, device=out.device)
-    limits = None if forward.lengths is None else forward.lengths[samples]
-    before = times + (1 if forward.reverse else -1)
-    known = ((before >= 0) & (before < steps)).unsqueeze(1)
-    alive = torch.ones(count, 1, dtype=torch.bool, device=out.device)
-    if limits is not None:
-        alive, known = times.unsqueeze(1) < limits, known & (before.unsqueeze(1) < limits)
-    previous = torch.where(known.unsqueeze(2), out[before.clamp(0, steps - 1)][:, samples], forward.h0[samples])
-    places = _Places(forward.cell, forward.x[times][:, samples], previous, forward.weights)
+    out, steps, h0 = forward.out.detach(), facts.steps, forward.h0.detach()
+    stride, every = -(-steps // _SAMPLED_STEPS), -(-facts.batch // _SAMPLED_BATCH)
+    facts.times = list(range(0, steps, stride))
+    count, start = len(facts.times), h0[::every].unsqueeze(0)
+    before = out[1::stride] if forward.reverse else out[stride - 1 :: stride][: count - 1]  # slices: no index to copy
+    before = before[:count, ::every]
+    if before.shape[0] < count:
+        before = torch.cat([before, start] if forward.reverse else [start, before])
+    alive = torch.ones(before.shape[:2], dtype=torch.bool, device=out.device)
+    if forward.lengths is not None:
+        times = torch.arange(0, steps, stride, device=out.device).unsqueeze(1)
+        limits = forward.lengths[::every]
+        alive = times < limits
+        if forward.reverse:  # a short sample begins at its last step, from the initial state
+            before = torch.where((times + 1 < limits).unsqueeze(2), before, start)
+    places = _Places(forward.cell, forward.x.detach()[::stride, ::every], before, forward.weights)
     named = gate_formulas(cast(Any, places))
     weight = alive.to(torch.float32)
     total = weight.sum(dim=1).clamp(min=1)
-    low, high = [], []
+    low: list[Tensor] = []
+    high: list[Tensor] = []
     for gate in facts.gates:
         values = named[gate]
         signed = gate in "ng"  # a tanh: both ends count as high

@@ -73,7 +73,7 @@ def test_linear_growth_is_exactly_two_to_the_lag():
 def test_detector_names_the_timestep_where_the_norm_first_passes_100():
     boom = sg.experiments.explosion(2.0, train=False)
     assert boom.finding is not None
-    assert boom.finding.t == 44  # 2^7 = 128 is the first power above 100, 51 - 7 = 44
+    assert boom.finding.t == 43  # 2^7 = 128 is the first power above 100, 51 - 7 = 44, and t counts from 0
     assert "timestep 44 of 51" in boom.finding.message
     assert "seqgrad.clip.grad_norm_(model, 1.0)" in boom.finding.message
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from seqgrad.rules import Finding
     from seqgrad.experiments.char_model import Checkpoint
+    from seqgrad.rules import Finding
 
 Say = Callable[[str], str]
 
