@@ -17,6 +17,8 @@ from seqgrad.analysis._trace import Lengths
 if TYPE_CHECKING:
     import pandas
 
+    from seqgrad.analysis._plots import InformationFlowDisplay
+
 _ROOM = 2**22  # state values of one block of copies: about 32 MB in float64, a few times that with its graph
 _STRENGTHS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0, 100.0)  # of the ridge, relative to the largest variance of the state
 _FEWEST = 3  # samples that leaving one out needs
@@ -62,6 +64,21 @@ class InformationFlow:
         columns: dict[str, Any] = {"layer": self.layer, "t": range(len(self.probe))}
         columns |= {"sensitivity": self.by_step().tolist(), "probe": self.probe.tolist()}
         return _pandas().DataFrame(columns | {"spread": self.spread.tolist()})
+
+    def plot(self, ax: Any = None, *, lang: str = "en", **options: Any) -> InformationFlowDisplay:
+        """Sensitivity, probe and spread against the timestep; a Display with ``axes_``, ``ax_`` and ``figure_``.
+
+        Args:
+            ax: matplotlib axes to draw on; a new figure without.
+            lang: ``"en"`` or ``"es"``.
+            options: ``title``, and ``theme`` for a new figure: ``"light"`` or ``"dark"``.
+
+        Raises:
+            ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
+        """
+        from seqgrad.analysis._plots import InformationFlowDisplay
+
+        return InformationFlowDisplay(self, lang=lang).plot(ax, **options)
 
     def __repr__(self) -> str:
         steps, batch = self.sensitivity.shape

@@ -18,6 +18,8 @@ from seqgrad.init import GATES
 if TYPE_CHECKING:
     import pandas
 
+    from seqgrad.display import GatesDisplay
+
 _KEEPS = {"lstm": "f", "gru": "z"}  # the gate that multiplies what the state was
 
 
@@ -135,6 +137,16 @@ class Gates(Mapping[str, Tensor]):
             "unit": list(range(units)) * len(t),
         }
         return _pandas().DataFrame(columns | {gate: value.flatten().tolist() for gate, value in values.items()})
+
+    def plot(self, ax: Any = None, **options: Any) -> GatesDisplay:
+        """Every gate over time; a :class:`~seqgrad.display.GatesDisplay`, whose ``from_gates`` takes the options.
+
+        Raises:
+            ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
+        """
+        from seqgrad.display import GatesDisplay
+
+        return GatesDisplay.from_gates(self, ax, **options)
 
     def __repr__(self) -> str:
         steps, batch = self.alive.shape

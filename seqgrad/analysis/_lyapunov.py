@@ -17,6 +17,8 @@ from seqgrad.analysis._trace import Lengths
 if TYPE_CHECKING:
     import pandas
 
+    from seqgrad.analysis._plots import LyapunovDisplay
+
 
 @dataclass(frozen=True, eq=False)
 class Lyapunov:
@@ -38,6 +40,21 @@ class Lyapunov:
         columns: dict[str, Any] = {"layer": self.layer, "index": range(len(self.exponents))}
         columns |= {"exponent": self.exponents.tolist(), "stderr": self.stderr.tolist()}
         return _pandas().DataFrame(columns | {"factor": self.exponents.exp().tolist()})
+
+    def plot(self, ax: Any = None, *, lang: str = "en", **options: Any) -> LyapunovDisplay:
+        """The exponents with two standard errors; a Display with ``ax_`` and ``figure_``.
+
+        Args:
+            ax: matplotlib axes to draw on; a new figure without.
+            lang: ``"en"`` or ``"es"``.
+            options: ``title``, and ``theme`` for a new figure: ``"light"`` or ``"dark"``.
+
+        Raises:
+            ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
+        """
+        from seqgrad.analysis._plots import LyapunovDisplay
+
+        return LyapunovDisplay(self, lang=lang).plot(ax, **options)
 
     def __repr__(self) -> str:
         pairs = zip(self.exponents.tolist(), self.stderr.tolist(), strict=True)
@@ -135,7 +152,8 @@ def summarise(layer: str, growth: Tensor, alive: Tensor, warmup: int) -> Lyapuno
         error = (spread * samples / (samples - 1)).sqrt()
     else:
         error = _batch_means(growth[:, used][counted[:, used].squeeze(1)].squeeze(1))
-    return Lyapunov(layer, mean, error, per_sample, steps, warmup)
+    order = mean.argsort(descending=True)  # close ones may not have found their order yet
+    return Lyapunov(layer, mean[order], error[order], per_sample[:, order], steps, warmup)
 
 
 def _batch_means(values: Tensor) -> Tensor:
