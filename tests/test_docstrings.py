@@ -36,9 +36,10 @@ def test_examples_hold(name: str):
 @pytest.mark.parametrize("name", ["analysis", "init", "clip", "tbptt", "regularizers", "record"])
 def test_public_functions_have_an_example(name: str):
     module = importlib.import_module(f"seqgrad.{name}")
+    public = getattr(module, "__all__", vars(module))
     functions = {
         key: value
-        for key, value in vars(module).items()
+        for key, value in ((key, getattr(module, key)) for key in public)
         if inspect.isfunction(value) and not key.startswith("_") and value.__module__.startswith(f"seqgrad.{name}")
     }
     assert functions

@@ -107,7 +107,7 @@ def lyapunov(
         [-0.693, -0.693, -0.693]
     """
     module = _trace.check(rnn, "lyapunov", layer)
-    _check_count("k", k, 1)
+    check_count("k", k, 1)
     one = _trace.trace(module, x, hx, lengths=lengths, until=layer, dtype=torch.float64)[layer]
     maps = step_maps(one)
     warmup = one.x.shape[0] // 4 if warmup is None else warmup
@@ -136,7 +136,7 @@ def growth_rates(
 
 def summarise(layer: str, growth: Tensor, alive: Tensor, warmup: int) -> Lyapunov:
     """Means and errors of ``growth [T, N, k]`` over the steps that are ``alive [T, N]`` and behind the warm-up."""
-    _check_count("warmup", warmup, 0)
+    check_count("warmup", warmup, 0)
     counted = alive & (alive.cumsum(0) > warmup)
     steps = counted.sum(0)
     if not bool(steps.any()):
@@ -166,7 +166,8 @@ def _batch_means(values: Tensor) -> Tensor:
     return means.std(0) / blocks**0.5
 
 
-def _check_count(name: str, value: object, least: int) -> None:
+def check_count(name: str, value: object, least: int) -> None:
+    """An int of at least ``least``, or TypeError and ValueError that say so."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, at least {least}, got {type(value).__name__} {value!r}")
     if value < least:
