@@ -154,7 +154,11 @@ class Vanishing:
         if facts is None or facts.steps != series.steps or facts.batch != series.batch or not facts.batch:
             return None
         h, start = facts.tensors["norm"], facts.tensors["start"].unsqueeze(0)
-        before = torch.cat([h[1:], start]) if series.reverse else torch.cat([start, h[:-1]])
+        before = torch.cat([start, h[:-1]])
+        if series.reverse:  # a short sample begins at its last step, from the initial state
+            inside = _figures.alive(series.steps, series.batch, series.lengths)
+            more = torch.cat([inside[1:], torch.zeros_like(inside[:1])])
+            before = torch.where(more, torch.cat([h[1:], start]), start)
         delta = series.grad_h.double()
         if series.grad_c is not None:
             delta = torch.maximum(delta, series.grad_c.double())

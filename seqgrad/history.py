@@ -167,6 +167,12 @@ class History:
         """Whether the series runs from the last timestep to the first."""
         return next(entry.series[name].reverse for entry in self._having(name))
 
+    def lengths(self, name: str) -> list[int]:
+        """How many timesteps the series had at each entry, 0 where it has none: how much of a row of the matrix counts."""
+        self._having(name)
+        rows = (self._row(entry, name, "grad_h") for entry in self.entries)
+        return [0 if row is None else len(row) for row in rows]
+
     def quantities(self, name: str) -> tuple[str, ...]:
         """What :meth:`matrix` has of this series."""
         have = {quantity for entry in self._having(name) for quantity in entry.series[name].norms}
@@ -208,7 +214,7 @@ class History:
         if name not in self.series:
             have = ", ".join(self.series) or "none, no step was observed yet"
             raise KeyError(f"no series {name!r} in this history; there are: {have}")
-        return (entry for entry in self.entries if name in entry.series)
+        return iter([entry for entry in self.entries if name in entry.series])
 
     # -- out -----------------------------------------------------------------------------------------------------------
     def to_pandas(self) -> pandas.DataFrame:

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import importlib.util
 import os
-import shutil
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,18 +17,15 @@ from typing import Any
 
 import native_build
 import pybind11
+import toolchain
 import torch
 from problem import Problem, arithmetic
+from toolchain import EMULATOR, ROOT
 from torch import Tensor
 
 from seqgrad import _ops
 
-ROOT = native_build.ROOT
-EMULATOR = ROOT / "tests" / "emulator"
-FLAGS = (
-    "-std=c++20", "-O2", "-g0", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-fno-strict-aliasing", "-fPIC",
-    "-fvisibility=hidden", "-DSEQGRAD_EMULATOR",
-)  # fmt: skip
+FLAGS = (*toolchain.FLAGS, "-O2", "-g0", "-fPIC", "-fvisibility=hidden")
 POLICIES = ("in order", "reverse", "uniform", "thread priorities", "warp priorities")
 
 H100: dict[str, int | bool] = {
@@ -39,30 +35,13 @@ H100: dict[str, int | bool] = {
 GUARD = 64  # elements around every output that must stay as they were
 
 
-def cuda_headers() -> Path | None:
-    """The folder of cuda_bf16.h: of a toolkit, or of the wheel nvidia-cuda-runtime."""
-    nvcc = shutil.which("nvcc")
-    homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), nvcc and Path(nvcc).resolve().parent.parent]
-    folders = [Path(home) / "include" for home in [*homes, "/usr/local/cuda"] if home]
-    folders += sorted(Path(sysconfig.get_paths()["purelib"]).glob("nvidia/*/include"))
-    wanted = ("cuda_bf16.h", "cuda_fp16.h", "cuda_runtime.h", "crt/host_defines.h")
-    return next((f for f in folders if all((f / name).is_file() for name in wanted)), None)
-
-
 def missing() -> str | None:
     """Why the emulator cannot be built here, if so."""
-    if compiler() is None:
-        return "the emulator needs a C++ compiler: install g++ or set CXX"
-    if cuda_headers() is None:
-        return "the emulator needs NVIDIA's headers: set CUDA_HOME, or pip install nvidia-cuda-runtime"
+    if (why := toolchain.missing()) is not None:
+        return why
     if not native_build.has_python_headers():
         return "the emulator needs Python.h: install python3-dev"
     return None
-
-
-def compiler() -> str | None:
-    """CXX, or what is on the path."""
-    return os.environ.get("CXX") or shutil.which("c++") or shutil.which("g++")
 
 
 def sources() -> list[Path]:
@@ -73,7 +52,7 @@ def sources() -> list[Path]:
 
 def fingerprint() -> str:
     """Changes with any source, flag, compiler or Python."""
-    total = hashlib.sha256(" ".join([str(compiler()), *FLAGS, sysconfig.get_config_var("EXT_SUFFIX")]).encode())
+    total = hashlib.sha256(" ".join([str(toolchain.compiler()), *FLAGS, sysconfig.get_config_var("EXT_SUFFIX")]).encode())
     headers = [p for folder in (ROOT / "csrc", EMULATOR) for p in folder.rglob("*") if p.suffix in (".h", ".cuh")]
     for path in sorted([*sources(), *headers]):
         total.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
@@ -104,18 +83,18 @@ def module() -> ModuleType:
 
 def build(folder: Path, library: Path) -> None:
     """Objects side by side, then one link; the library appears under its name only when complete."""
-    system = [str(f) for f in (cuda_headers(), pybind11.get_include(), sysconfig.get_paths()["include"])]
+    system = [str(f) for f in (toolchain.cuda_headers(), pybind11.get_include(), sysconfig.get_paths()["include"])]
     flags = [*FLAGS, f"-I{EMULATOR}", f"-I{ROOT / 'csrc'}", *(part for f in system for part in ("-isystem", f))]
 
     def compile_one(source: Path) -> Path:
         target = folder / f"{source.name}.{os.getpid()}.o"
-        native_build.run([str(compiler()), *flags, "-x", "c++", "-c", str(source), "-o", str(target)])
+        native_build.run([str(toolchain.compiler()), *flags, "-x", "c++", "-c", str(source), "-o", str(target)])
         return target
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         objects = list(pool.map(compile_one, sources()))
     unfinished = folder / f"{os.getpid()}.so"
-    native_build.run([str(compiler()), "-shared", *map(str, objects), "-o", str(unfinished)])
+    native_build.run([str(toolchain.compiler()), "-shared", *map(str, objects), "-o", str(unfinished)])
     unfinished.replace(library)
 
 

@@ -24,10 +24,11 @@ pytestmark = pytest.mark.skipif(emulated.missing() is not None, reason=str(emula
 PATHS = ("block", "grid", "step")
 RESIDENT = ("block", "grid")
 SMALL = (torch.float32, torch.bfloat16, torch.float16)
-# Few multiprocessors: several samples per block. Little shared memory as well: many slices, the operand in chunks of K.
+# A slice of an H100. Few multiprocessors: several samples per block. Little shared memory as well: the operand in chunks.
+MIG = {**H100, "multiprocessors": 16}
 FEW = {**H100, "major": 8, "multiprocessors": 4, "shared_per_block": 101376, "shared_per_multiprocessor": 102400}
 TIGHT = {**FEW, "multiprocessors": 12, "shared_per_block": 20480, "shared_per_multiprocessor": 65536}
-DEVICES = {"H100": H100, "few": FEW, "tight": TIGHT}
+DEVICES = {"slice": MIG, "few": FEW, "tight": TIGHT}
 
 
 def nudged(problem: Problem, seed: int) -> Problem:
@@ -42,8 +43,8 @@ def nudged(problem: Problem, seed: int) -> Problem:
 def peers_of(problem: Problem, exact: dict[str, Tensor]) -> dict[str, Tensor]:
     """torch's own answer in the dtype of the problem.
 
-    Where relu bends, a state that rounds to the other side of zero changes a gradient by a whole term. One peer may miss
-    that; of several, which differ by the last bit of their input, the one furthest off is taken.
+    Where relu bends, a state that rounds to the other side of zero changes a gradient by a whole term. One peer may
+    miss that; of several, which differ by the last bit of their input, the one furthest off is taken.
     """
     if problem.tensors["x"].dtype == torch.float64:
         return exact

@@ -158,6 +158,7 @@ bool capturing(const Context& context) {
 }  // namespace
 
 std::string self_check(const Context& context, CellId cell, DType dtype, Path path, const ResidentKernels& kernels) {
+  if (dtype == DType::float64) return "float64 has no resident kernels";
   for (const Problem& problem : kProblems) {
     Check check(context, cell, dtype, problem);
     std::vector<Result> got, expected;
