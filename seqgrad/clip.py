@@ -93,7 +93,8 @@ def grad_norm_(params: Parameters, max_norm: float, nonfinite: Nonfinite = "rais
     Example:
         >>> layer = torch.nn.Linear(2, 1)
         >>> layer(torch.full((1, 2), 30.0)).sum().backward()
-        >>> norm = grad_norm_(layer, 1.0)  # 42.44, and 1 afterwards
+        >>> print(f"{grad_norm_(layer, 1.0):.2f} before, {grad_norm_(layer, 1.0):.2f} after")
+        42.44 before, 1.00 after
     """
     if not _is_number(max_norm):
         raise TypeError(f"max_norm must be a number >= 0, got {type(max_norm).__name__} {max_norm!r}")
@@ -127,6 +128,13 @@ def grad_value_(params: Parameters, value: float) -> None:
 
     Raises:
         TypeError, ValueError: ``value`` is no positive number, or ``params`` holds something else than tensors.
+
+    Example:
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> layer(torch.tensor([[30.0, 0.25]])).sum().backward()
+        >>> grad_value_(layer, 1.0)
+        >>> layer.weight.grad.tolist()
+        [[1.0, 0.25]]
     """
     _check_limit("value", value)
     with_grad = [p for _, p in _named(params) if p.grad is not None]

@@ -15,6 +15,7 @@ def detach(state: State) -> State:
     """The same state with no history: values stay, gradients will not cross. Nested tuples and lists, None kept.
 
     Example:
+        >>> import torch
         >>> lstm = torch.nn.LSTM(4, 8)
         >>> _, state = lstm(torch.randn(5, 2, 4))  # a pair (h, c)
         >>> [s.requires_grad for s in detach(state)]
@@ -62,6 +63,7 @@ def tbptt(
         batch_first: time is on axis 1 of ``x`` and ``y``.
 
     Example:
+        >>> import torch
         >>> [(tuple(c.shape), t0, last) for c, _, t0, last in tbptt(torch.zeros(50, 3, 4))]
         [((20, 3, 4), 0, False), ((20, 3, 4), 20, False), ((10, 3, 4), 40, True)]
 

@@ -78,6 +78,28 @@ def test_blocks_of_units_give_what_all_at_once_give(monkeypatch):
     torch.testing.assert_close(analysis.information_flow(rnn, x).sensitivity, whole, rtol=1e-13, atol=0)
 
 
+@pytest.mark.parametrize("lengths", [None, [6, 3, 5, 6, 2, 6]])
+def test_the_sensitivity_of_some_samples_only_is_that_of_these(lengths):
+    rnn, x = sg.LSTM(2, 4, dtype=F64), torch.randn(6, 6, 2, dtype=F64)
+    whole = analysis.information_flow(rnn, x, lengths=lengths)
+    some = analysis.information_flow(rnn, x, lengths=lengths, samples=2)
+    torch.testing.assert_close(some.sensitivity[:, :2], whole.sensitivity[:, :2], rtol=1e-13, atol=0, equal_nan=True)
+    assert some.sensitivity[:, 2:].isnan().all() and torch.equal(some.probe, whole.probe)
+    alone = analysis.information_flow(rnn, x[:, :2], lengths=None if lengths is None else lengths[:2])
+    torch.testing.assert_close(some.by_lag(), alone.by_lag(), rtol=1e-13, atol=0)
+    for wrong, error in ((0, ValueError), (1.5, TypeError), (True, TypeError)):
+        with pytest.raises(error, match="samples must be a"):
+            analysis.information_flow(rnn, x, samples=wrong)
+
+
+def test_nan_is_not_averaged_away():
+    rnn, x = sg.GRU(2, 4, dtype=F64), torch.randn(6, 5, 2, dtype=F64)
+    x[3, 2] = math.nan
+    flow = analysis.information_flow(rnn, x)
+    assert flow.sensitivity[:, 2].isnan().any() and flow.sensitivity[:, :2].isfinite().all()
+    assert flow.by_step().isnan().any() and flow.by_lag().isnan().any() and flow.probe.isnan().all()
+
+
 def test_a_linear_network_forgets_by_its_power_law_far_below_float32():  # A1
     q = torch.linalg.qr(torch.randn(4, 4, dtype=F64))[0]
     rnn = sg.RNN(2, 4, bias=False)

@@ -12,10 +12,13 @@ from torch.nn import RNNBase
 from seqgrad import _figures
 from seqgrad.analysis import _trace
 from seqgrad.analysis._gates import _pandas
+from seqgrad.analysis._lyapunov import check_count
 from seqgrad.analysis._trace import Lengths
 
 if TYPE_CHECKING:
     import pandas
+
+    from seqgrad.analysis._plots import InformationFlowDisplay
 
 _ROOM = 2**22  # state values of one block of copies: about 32 MB in float64, a few times that with its graph
 _STRENGTHS = (1e-8, 1e-6, 1e-4, 1e-2, 1.0, 100.0)  # of the ridge, relative to the largest variance of the state
@@ -43,25 +46,42 @@ class InformationFlow:
     reverse: bool
     lengths: Tensor | None  # [N]
     sensitivity: Tensor  # [T, N] float64
+    measured: Tensor  # [T, N] bool: inside a sample whose sensitivity was asked for
     probe: Tensor  # [T] float64
     spread: Tensor  # [T] float64
 
     def by_lag(self) -> Tensor:
         """``[K]`` root mean square of the sensitivity over the samples, against the steps back from the last one."""
-        lengths = None if self.lengths is None else self.lengths.cpu()
-        return _figures.profile(self.sensitivity.nan_to_num(0.0).cpu(), lengths, self.reverse)
+        asked = self.measured.any(0).cpu()
+        lengths = None if self.lengths is None else self.lengths.cpu()[asked]
+        return _figures.profile(self.sensitivity.cpu()[:, asked], lengths, self.reverse)
 
     def by_step(self) -> Tensor:
         """``[T]`` root mean square of the sensitivity over the samples that reach t; NaN where none does."""
-        there = ~self.sensitivity.isnan()
-        found = _figures.batch_norm(self.sensitivity.nan_to_num(0.0), mean=True, counts=there.sum(1))
-        return torch.where(there.any(1), found, torch.full_like(found, float("nan")))
+        values, count = torch.where(self.measured, self.sensitivity, 0.0), self.measured.sum(1)
+        found = _figures.batch_norm(values, mean=True, counts=count)
+        return torch.where(count > 0, found, torch.full_like(found, float("nan")))
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row per timestep: layer, t, sensitivity (root mean square over the samples), probe, spread."""
         columns: dict[str, Any] = {"layer": self.layer, "t": range(len(self.probe))}
         columns |= {"sensitivity": self.by_step().tolist(), "probe": self.probe.tolist()}
         return _pandas().DataFrame(columns | {"spread": self.spread.tolist()})
+
+    def plot(self, ax: Any = None, *, lang: str = "en", **options: Any) -> InformationFlowDisplay:
+        """Sensitivity, probe and spread against the timestep; a Display with ``axes_``, ``ax_`` and ``figure_``.
+
+        Args:
+            ax: matplotlib axes to draw on; a new figure without.
+            lang: ``"en"`` or ``"es"``.
+            options: ``title``, and ``theme`` for a new figure: ``"light"`` or ``"dark"``.
+
+        Raises:
+            ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
+        """
+        from seqgrad.analysis._plots import InformationFlowDisplay
+
+        return InformationFlowDisplay(self, lang=lang).plot(ax, **options)
 
     def __repr__(self) -> str:
         steps, batch = self.sensitivity.shape
@@ -79,12 +99,14 @@ def information_flow(
     *,
     layer: str | None = None,
     lengths: Lengths | None = None,
+    samples: int | None = None,
 ) -> InformationFlow:
     """How much of every input step the last state of a layer still holds: sensitivity, linear probe, spread.
 
     Runs in float64, without dropout. The sensitivity comes from one backward through P copies of every sample, each
     asking for one unit of the last state (in blocks, to bound the memory); through all layers below, so it is right
-    for stacks.
+    for stacks. That is P times the work of a training step: seconds for 100 units, 100 steps and 32 samples. Take
+    ``samples=4`` where it is too much; the probe wants them all.
 
     Args:
         rnn: RNN, GRU, LSTM or ResidualRNN of seqgrad or torch.nn.
@@ -94,9 +116,11 @@ def information_flow(
         layer: whose last state is asked, ``"l0"``, ``"l1_reverse"`` ...; by default the last layer's, forward. The
             last state of a reverse direction is the one at t = 0.
         lengths: int ``[N]`` of a padded batch: each sample's own last state.
+        samples: the sensitivity of so many samples only, the first ones; NaN for the others.
 
     Raises:
-        TypeError: ``rnn`` is no recurrent layer. ValueError: no such layer, or shapes that do not fit.
+        TypeError: ``rnn`` is no recurrent layer, ``samples`` no int. ValueError: no such layer, or shapes that do not
+            fit.
 
     Example:
         >>> import torch, seqgrad as sg
@@ -111,15 +135,18 @@ def information_flow(
     source, known = next(iter(traces.values())).x, one.lengths
     alive = one.alive
     nan = torch.full((), float("nan"), dtype=torch.float64, device=source.device)
+    if samples is not None:
+        check_count("samples", samples, 1)
+    few = slice(0, samples)
+    starts = {key: (t.h0[few], None if t.c0 is None else t.c0[few]) for key, t in traces.items()}
     with torch.enable_grad():
-        squares = _sensitivity(module, name, source, _starts(traces), known)
-    last = _last(one)
-    probe = _probe(last, torch.where(alive.unsqueeze(-1), source, nan), alive)
-    return InformationFlow(name, one.reverse, known, torch.where(alive, squares, nan), probe, _spread(one.out, alive))
-
-
-def _starts(traces: dict[str, _trace.Trace]) -> dict[str, tuple[Tensor, Tensor | None]]:
-    return {name: (one.h0, one.c0) for name, one in traces.items()}
+        norms = _sensitivity(module, name, source[:, few], starts, None if known is None else known[few])
+    measured = alive.clone()
+    measured[:, norms.shape[1] :] = False
+    sensitivity = torch.full_like(source[..., 0], float("nan"))
+    sensitivity[:, few] = torch.where(alive[:, few], norms, nan)
+    probe = _probe(_last(one), torch.where(alive.unsqueeze(-1), source, nan), alive)
+    return InformationFlow(name, one.reverse, known, sensitivity, measured, probe, _spread(one.out, alive))
 
 
 def _last(one: _trace.Trace) -> Tensor:
