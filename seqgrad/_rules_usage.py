@@ -97,8 +97,15 @@ class StaleGradients:
         )
         return [
             entry.finding(
-                self.name, "error", (module, ""), t=None, value=stale[name], threshold=0.0, text=text,
-                action="optimizer.zero_grad()", phase="backward",
+                self.name,
+                "error",
+                (module, ""),
+                t=None,
+                value=stale[name],
+                threshold=0.0,
+                text=text,
+                action="optimizer.zero_grad()",
+                phase="backward",
             )
         ]
 
