@@ -4,8 +4,8 @@
 
 Every picture is drawn from fixed numbers with DejaVu, the font that matplotlib brings along. Letters are drawn
 otherwise by other versions of matplotlib, so the pictures hold for one. The tolerance is a root mean square over all
-pixels, of 255: drawn again it is 0, a line a fifth thicker makes 2.2, larger markers 3.7, a missing legend 7, one letter
-in a label 12.
+pixels, of 255: drawn again it is 0, a line a fifth thicker makes 2.2, larger markers 3.7, a missing legend 7, one
+letter in a label 12.
 """
 
 from __future__ import annotations
