@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 NATIVE := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help lesson test check lint types cpp cpp-sanitized format cuda bench gpu build clean tools
+.PHONY: help lesson test check lint types cpp cpp-sanitized format emulate teeth cuda bench gpu build clean tools
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -58,6 +58,17 @@ cpp-sanitized: tools  ## the C++ tests under ASan + UBSan, then under TSan
 
 cuda: $(VENV)/.nvcc  ## static gates on the CUDA kernels, without a GPU (GATES=--update writes the register budgets)
 	PYTHONPATH=tests $(BIN)/python -m cuda_gates $(GATES)
+
+emulate: tools  ## the CUDA kernels on the host emulator, without a GPU
+	@PYTHONPATH=tests $(BIN)/python -m toolchain || $(MAKE) $(VENV)/.nvcc
+	$(BIN)/cmake -S . -B build/emulator -DCMAKE_BUILD_TYPE=Release
+	$(BIN)/cmake --build build/emulator --parallel --target emulated
+	$(BIN)/ctest --test-dir build/emulator -L emulator --output-on-failure
+	$(BIN)/python -m pytest -m emulator tests/test_emulated_cuda.py
+
+teeth: tools  ## whether that suite bites: kernels with one planted bug each, all of which it must catch
+	@PYTHONPATH=tests $(BIN)/python -m toolchain || $(MAKE) $(VENV)/.nvcc
+	$(BIN)/python tests/emulator/teeth.py
 
 bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, and bench.json
 	$(BIN)/python benchmarks/bench_layers.py --quick --json bench.json

@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import analysis, clip, display, init, rules, sinks
+from seqgrad import analysis, clip, display, init, regularizers, rules, sinks
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.check import check_grads
 from seqgrad.display import GradientFlowDisplay
@@ -35,6 +35,7 @@ from seqgrad.nn import (
     revert_,
 )
 from seqgrad.record import GradientRecord, NonFinite, Series, record
+from seqgrad.regularizers import omega
 from seqgrad.rules import Finding
 from seqgrad.suggest import Suggestion, suggest
 from seqgrad.tbptt import detach, tbptt
@@ -72,7 +73,9 @@ __all__ = [
     "explain",
     "has_cuda",
     "init",
+    "omega",
     "record",
+    "regularizers",
     "revert_",
     "rules",
     "sinks",

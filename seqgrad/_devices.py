@@ -33,6 +33,7 @@ def _device(capability: tuple[int, int], multiprocessors: int, l2_mib: float) ->
 DEVICES: dict[str, CudaDevice] = {
     "T4": _device((7, 5), 40, 4),  # Turing white paper, appendix on the T4: 2560 cores, 64 each; 4 MB L2
     "A100": _device((8, 0), 108, 40),  # Ampere white paper: 108 multiprocessors, 40 MB L2
+    "RTX 3090": _device((8, 6), 82, 6),  # Ampere GA102 white paper: 82 multiprocessors, 6 MB L2
     "L4": _device((8, 9), 58, 48),  # L4 data sheet: 7424 cores, 128 each; 48 MB L2
     "RTX 4090": _device((8, 9), 128, 72),  # Ada white paper: 128 multiprocessors, 72 MB L2
     "H100": _device((9, 0), 132, 50),  # Hopper white paper, SXM5: 132 multiprocessors, 50 MB L2

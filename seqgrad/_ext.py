@@ -6,6 +6,7 @@ under ``torch.ops.seqgrad``.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib.metadata
 import json
@@ -70,6 +71,32 @@ def extension(package: Path = _PACKAGE) -> Extension:
     info = BuildInfo(**facts)
     _warn_if_stale(package, info)
     return Extension(cells, info)
+
+
+class Warnings:
+    """What native code wants to warn of (csrc/warnings.h): the self-check of CUDA kernels at their first use.
+
+    Example:
+        >>> from seqgrad import _ext
+        >>> _ext.Warnings().take()
+        []
+    """
+
+    def __init__(self, package: Path = _PACKAGE) -> None:
+        extension(package)
+        library = ctypes.CDLL(str(package / _FILE))  # the loaded one once more
+        self.waiting = ctypes.c_int32.in_dll(library, "seqgrad_warnings_waiting")
+        self._take, self._keep = library.seqgrad_take_warnings, library.seqgrad_keep_warning
+        self._take.argtypes, self._take.restype = [], ctypes.c_char_p
+        self._keep.argtypes, self._keep.restype = [ctypes.c_char_p], None
+
+    def take(self) -> list[str]:
+        """The warnings that wait, oldest first; afterwards there are none."""
+        return self._take().decode().splitlines()
+
+    def keep(self, line: str) -> None:
+        """Add one, as native code does."""
+        self._keep(line.encode())
 
 
 def build_info() -> BuildInfo:

@@ -128,6 +128,23 @@ def transmission(total: Tensor, carried: Tensor, lengths: Tensor | None, reverse
     return median(after[keep] / before[keep]) if bool(keep.any()) else math.nan
 
 
+def contribution(total: Tensor, states: Tensor | None, lengths: Tensor | None) -> Tensor:
+    """``[T, N]`` gradient norms, times the norms of the states before (``[T, N]``) -> ``[T]`` shares that sum to 1.
+
+    All NaN where there is nothing to share out: everything 0, or anything NaN or Inf.
+    """
+    mask = alive(total.shape[0], total.shape[1], lengths)
+
+    def scaled(values: Tensor) -> Tensor:  # the product and the sum must neither overflow nor underflow
+        values = torch.where(mask, values, torch.zeros_like(values))
+        top = values.max() if values.numel() else values.new_zeros(())
+        return values / torch.where(top > 0, top, torch.ones_like(top))
+
+    shares = scaled(total) if states is None else scaled(total) * scaled(states)
+    per_step = shares.sum(dim=1)
+    return per_step / per_step.sum()
+
+
 def median(values: Tensor) -> float:
     """Middle value, the mean of the two middle ones for an even count (torch.median takes the lower)."""
     ordered = values.sort().values

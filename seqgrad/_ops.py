@@ -9,6 +9,7 @@ treats the norms as constants.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from seqgrad import _reference
-from seqgrad._ext import extension
+from seqgrad._ext import Warnings, extension
 from seqgrad.clip import Norm, Value
 
 
@@ -30,6 +31,14 @@ class Cell(NamedTuple):
 
 
 CELLS: dict[str, Cell] = {row[0]: Cell(*row) for row in extension().CELLS}
+_WARNINGS = Warnings()
+_waiting = _WARNINGS.waiting
+
+
+def _warn() -> None:
+    """Pass on what native code warned of. Compiled code does not come by: there it waits for the next eager call."""
+    for line in _WARNINGS.take():
+        warnings.warn(line, stacklevel=4)
 
 
 def quantities(cell: str, state_clip: Norm | Value | None) -> tuple[str, ...]:
@@ -102,10 +111,13 @@ def layer(
     )
     if torch.compiler.is_compiling():
         out, hn, cn, _ = torch.ops.seqgrad.forward.default(*arguments)
-    elif save:
+        return out, hn, cn if CELLS[cell].states == 2 else None
+    if save:
         out, hn, cn, _ = _Forward.apply(*arguments)
     else:
         out, hn, cn, _ = _below_autograd(arguments)
+    if _waiting.value:
+        _warn()
     return out, hn, cn if CELLS[cell].states == 2 else None
 
 
@@ -233,7 +245,12 @@ class _Forward(torch.autograd.Function):
         ctx.mark_non_differentiable(output[3])
         return output
 
-    backward = staticmethod(_forward_backward)
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+        found = _forward_backward(ctx, *grads)
+        if _waiting.value:
+            _warn()
+        return found
 
 
 def _setup_backward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...]) -> None:

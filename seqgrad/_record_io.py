@@ -1,20 +1,14 @@
-"""A GradientRecord as files and frames: dict, CSV, pandas, and the saved format (npz with JSON inside)."""
+"""A GradientRecord as dict, frame and CSV. The saved format is in ``_record_file``."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import json
 import os
-import zipfile
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from seqgrad import _figures
-from seqgrad._recorder import Log
 from seqgrad._series import Series
 
 if TYPE_CHECKING:
@@ -22,13 +16,11 @@ if TYPE_CHECKING:
 
     from seqgrad.record import GradientRecord
 
-_FORMAT = "seqgrad.GradientRecord"
-_VERSION = 1
 _QUANTITIES = ("grad_h", "grad_carry", "grad_c", "clip_hits")
 _COLUMNS = ("series", "layer", "cell", "reverse", "backward", "call", "t", "lag", "n", *_QUANTITIES)
 
 
-def _passes(record: GradientRecord) -> list[Series]:
+def passes(record: GradientRecord) -> list[Series]:
     return [series for key in record for series in record.all(key)]
 
 
@@ -56,6 +48,7 @@ def to_dict(record: GradientRecord) -> dict[str, Any]:
             "decay": series.decay(),
             "half_life": series.half_life(),
             "transmission": series.transmission(),
+            "below_eps": series.below_eps(),
             "first_nonfinite": None if hit is None else hit._asdict(),
         }
     return result
@@ -92,7 +85,7 @@ def to_pandas(record: GradientRecord) -> pandas.DataFrame:
         import pandas
     except ImportError as error:
         raise ImportError("to_pandas needs pandas: pip install 'seqgrad[pandas]' (to_csv works without)") from error
-    frames = [pandas.DataFrame(_frame(series), columns=list(_COLUMNS)) for series in _passes(record)]
+    frames = [pandas.DataFrame(_frame(series), columns=list(_COLUMNS)) for series in passes(record)]
     table = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame(columns=list(_COLUMNS))
     return table.astype(dict.fromkeys(_QUANTITIES, "float64"))
 
@@ -102,111 +95,6 @@ def to_csv(record: GradientRecord, path: str | os.PathLike[str]) -> None:
     with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
-        for series in _passes(record):
+        for series in passes(record):
             frame = _frame(series)
             writer.writerows(zip(*(frame[column] for column in _COLUMNS), strict=True))
-
-
-def _numpy() -> Any:
-    try:
-        import numpy
-    except ImportError as error:
-        raise ImportError("saved records are npz files and need NumPy: pip install numpy") from error
-    return numpy
-
-
-def save(record: GradientRecord, log: Log, path: str | os.PathLike[str] | BinaryIO) -> None:
-    """See GradientRecord.save. A file appears whole or not at all."""
-    numpy = _numpy()
-    arrays: dict[str, Any] = {}
-    entries = []
-    for i, series in enumerate(_passes(record)):
-        arrays[f"data_{i}"] = series.data.cpu().numpy()
-        if series.lengths is not None:
-            arrays[f"lengths_{i}"] = series.lengths.cpu().numpy()
-        entries.append(
-            {
-                "layer": series.layer,
-                "name": series.name,
-                "cell": series.cell,
-                "reverse": series.reverse,
-                "quantities": list(series.quantities),
-                "lengths": series.lengths is not None,
-                "backward": series.backward,
-                "call": series.call,
-            }
-        )
-    header = {"format": _FORMAT, "version": _VERSION, "passes": entries, "aliases": log.aliases, "calls": log.calls}
-    header["keys"] = {key: list(pair) for key, pair in log.keys.items()}
-    arrays["header"] = numpy.frombuffer(json.dumps(header).encode(), dtype=numpy.uint8)
-    if not isinstance(path, (str, os.PathLike)):
-        numpy.savez(path, **arrays)
-        return
-    target = Path(path)
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with open(scratch, "xb") as file:
-            numpy.savez(file, **arrays)
-        os.replace(scratch, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
-        raise
-
-
-def load(path: str | os.PathLike[str] | BinaryIO) -> Log:
-    """See GradientRecord.load."""
-    if isinstance(path, (str, os.PathLike)):
-        with open(path, "rb") as file:  # NumPy leaks its own handle when the file is damaged
-            return _load(file, str(path))
-    return _load(path, "the file")
-
-
-def _load(file: BinaryIO, name: str) -> Log:
-    numpy = _numpy()
-    foreign = f"{name} is not a gradient record; load reads what GradientRecord.save wrote"
-    try:
-        archive = numpy.load(file, allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(foreign) from error
-    if not isinstance(archive, numpy.lib.npyio.NpzFile):
-        raise ValueError(foreign)
-    with archive:
-        try:
-            header = json.loads(archive["header"].tobytes().decode())
-        except (KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(foreign) from error
-        if not isinstance(header, dict) or header.get("format") != _FORMAT:
-            raise ValueError(foreign)
-        if header.get("version") != _VERSION:
-            raise ValueError(
-                f"{name} has format version {header.get('version')}, this seqgrad reads version {_VERSION}; "
-                f"upgrade seqgrad to read it"
-            )
-        try:
-            return _read(header, archive)
-        except (KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{name} is a damaged gradient record ({error}); save it again") from error
-
-
-def _read(header: dict[str, Any], archive: Any) -> Log:
-    def tensor(name: str) -> Tensor:
-        return torch.from_numpy(archive[name])
-
-    log = Log(aliases=dict(header["aliases"]), calls=dict(header["calls"]))
-    log.keys = {key: (str(layer), str(name)) for key, (layer, name) in header["keys"].items()}
-    for i, entry in enumerate(header["passes"]):
-        log.passes.append(
-            Series(
-                layer=entry["layer"],
-                name=entry["name"],
-                cell=entry["cell"],
-                reverse=bool(entry["reverse"]),
-                quantities=tuple(entry["quantities"]),
-                data=tensor(f"data_{i}"),
-                lengths=tensor(f"lengths_{i}") if entry["lengths"] else None,
-                backward=int(entry["backward"]),
-                call=int(entry["call"]),
-            )
-        )
-    return log

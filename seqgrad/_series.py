@@ -38,6 +38,18 @@ class Series:
     are taken from ``profile(quantity)``, the root mean square over the batch against the lag, and start at the first
     lag whose norm is not exactly 0: there the loss enters. Steps beyond a sample's length take no part.
 
+    ====================  ==========================================  ==============  =========  =================
+    figure                definition                                  all norms 0     T = 1      NaN or Inf
+    ====================  ==========================================  ==============  =========  =================
+    ``ratio()``           last lag / first lag                        nan             1          nan if at an end
+    ``decay()``           factor per lag, median slope of the log     nan             nan        fit stops there
+    ``half_life()``       ``ln 2 / -ln(decay)``, in lags              nan             nan        fit stops there
+    ``horizon(eps)``      lags that keep eps of the start             nan             0          ends there
+    ``transmission()``    carried over / total, median over lags      nan             nan        lag left out
+    ``contribution()``    share of each t in the weights' gradient    nan             1          all nan
+    ``below_eps(eps)``    timesteps whose contribution is < eps       nan             0          nan
+    ====================  ==========================================  ==============  =========  =================
+
     Which quantity? ``grad_h`` (the default) is the total gradient, direct plus carried. With a loss at every step, and
     in a layer that feeds another, each state gets a fresh direct part, so grad_h stays level, or follows the layer
     above, however little comes from the future. Compare it with ``grad_carry``, or ask ``transmission()``: that is what
@@ -107,7 +119,7 @@ class Series:
 
     @property
     def clip_hits(self) -> Tensor | None:
-        """``[T, N]`` where ``state_clip`` bit; None without ``state_clip``."""
+        """``[T, N]`` how often ``state_clip`` bit: 0 or 1 for Norm, elements clamped for Value; None without it."""
         return self._row("clip_hits")
 
     def _need(self, quantity: str) -> Tensor:
@@ -186,8 +198,7 @@ class Series:
         Raises:
             ValueError: ``eps`` is not a positive finite number.
         """
-        if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 < eps < float("inf"):
-            raise ValueError(f"eps must be a positive finite number such as 1e-3, got {eps!r}")
+        _check_eps(eps)
         return _figures.horizon(self.profile(quantity), eps)
 
     def transmission(self) -> float:
@@ -203,6 +214,51 @@ class Series:
         return _figures.transmission(
             self.grad_h.double().cpu(), carried.double().cpu(), self._cpu_lengths(), self.reverse, self._tiny
         )
+
+    def contribution(self, states: Tensor | None = None) -> Tensor:
+        """``[T]`` float64 on the CPU: each timestep's share of the gradient that reaches the weights; the sum is 1.
+
+        The weights are shared: dW_hh is the sum over t of delta_t h_{t-1}^T, and a step whose term is tiny beside the
+        others teaches nothing. The share of step t is the sum over the samples of ``grad_h[t, n] * states[t, n]``, over
+        the same sum for all steps. grad_h bounds delta_t, the gradient before the nonlinearity, from above; where the
+        exact terms matter, ask ``seqgrad.analysis.contribution``. Input-time order; 0 beyond every sample's length.
+
+        All nan where there is nothing to share out: all norms 0, or any of them NaN or Inf.
+
+        Args:
+            states: ``[T, N]`` norm of the state *before* each step; without it every state counts alike.
+
+        Raises:
+            ValueError: ``states`` has another shape, or a negative entry.
+        """
+        shape = (self.steps, self.batch)
+        if states is not None and (tuple(states.shape) != shape or bool((states < 0).any())):
+            got = f"shape {list(states.shape)}" if tuple(states.shape) != shape else f"{float(states.min()):.3g} in it"
+            raise ValueError(f"states must hold norms >= 0 of shape {list(shape)}, got {got}")
+        norms = None if states is None else states.detach().double().cpu()
+        return _figures.contribution(self.grad_h.double().cpu(), norms, self._cpu_lengths())
+
+    def below_eps(self, eps: float | None = None, states: Tensor | None = None) -> float:
+        """How many timesteps add to the weights' gradient less than ``eps`` times the whole: they are lost in it.
+
+        Counts the entries of :meth:`contribution` below ``eps``, up to the longest sample; an int, or nan where the
+        contributions are nan. 0 for T = 1.
+
+        Args:
+            eps: relative; by default the rounding unit of the recorded dtype (float32: 1.2e-7). Training in half
+                precision: pass ``torch.finfo(torch.float16).eps``.
+            states: as in :meth:`contribution`.
+
+        Raises:
+            ValueError: ``eps`` is not a positive finite number.
+        """
+        eps = torch.finfo(self.data.dtype).eps if eps is None else eps
+        _check_eps(eps)
+        shares = self.contribution(states)
+        if bool(shares.isnan().any()) or not len(shares):
+            return float("nan")
+        longest = self.steps if self.lengths is None else int(self._cpu_lengths().max())  # type: ignore[union-attr]
+        return int((shares[:longest] < eps).sum())
 
     def first_nonfinite(self) -> NonFinite | None:
         """Where the first NaN or Inf was born in backprop order, or None if every norm is finite.
@@ -240,6 +296,11 @@ class Series:
             f"<Series {self.key!r}: {self.cell}, {direction}, T={self.steps}, N={self.batch}, "
             f"{'/'.join(self.quantities)}{span}, decay {self.decay():.3g} per step>"
         )
+
+
+def _check_eps(eps: object) -> None:
+    if isinstance(eps, bool) or not isinstance(eps, (int, float)) or not 0 < eps < float("inf"):
+        raise ValueError(f"eps must be a positive finite number such as 1e-3, got {eps!r}")
 
 
 def _without_carry(series: Series) -> Series:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from torch import nn
+from torch import Tensor, nn
 
-from seqgrad import _record_io, _record_text, _recorder
+from seqgrad import _record_file, _record_io, _record_text, _recorder
 from seqgrad._recorder import Log, Recorder, make_tap
 from seqgrad._series import NonFinite, Series, join_cells
 
@@ -223,6 +223,21 @@ class GradientRecord:
         return {key: series.horizon(eps) for key, series in self.items()}
 
     @property
+    def contribution(self) -> dict[str, Tensor]:
+        """``[T]`` share of each timestep in the gradient of the weights; see :meth:`Series.contribution`."""
+        return {key: series.contribution() for key, series in self.items()}
+
+    def below_eps(self, eps: float | None = None) -> dict[str, float]:
+        """Timesteps whose share in the gradient of the weights is below ``eps``; see :meth:`Series.below_eps`."""
+        return {key: series.below_eps(eps) for key, series in self.items()}
+
+    @property
+    def clip_hits(self) -> dict[str, int]:
+        """Sum of :attr:`Series.clip_hits` over timesteps and samples of the last pass; layers without it left out."""
+        found = {key: series.clip_hits for key, series in self.items()}
+        return {key: int(hits.sum()) for key, hits in found.items() if hits is not None}
+
+    @property
     def first_nonfinite(self) -> dict[str, NonFinite | None]:
         """Where the first NaN or Inf was born, None if there is none; the oldest pass that has one.
 
@@ -255,18 +270,34 @@ class GradientRecord:
         _record_io.to_csv(self, path)
 
     def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
-        """Write all passes to one ``.npz`` file, bit for bit. :meth:`load` reads it back."""
-        _record_io.save(self, self._log, path)
+        """Write all passes to one ``.npz`` file, bit for bit; :meth:`load` reads it back.
+
+        The file appears whole or not at all: a failed or killed save leaves what was there before. The name is taken
+        as given, no suffix is added.
+        """
+        _record_file.save(_record_io.passes(self), self._log, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] | BinaryIO) -> GradientRecord:
-        """Read what :meth:`save` wrote, onto the CPU. Never unpickles.
+        """Read what :meth:`save` wrote, onto the CPU.
+
+        Safe on files of unknown origin: nothing is unpickled, and nothing is allocated beyond the size of the file.
 
         Raises:
             FileNotFoundError: there is no such file.
             ValueError: the file is not a saved record, is damaged, or comes from a newer seqgrad.
+
+        Example:
+            >>> import io, torch, seqgrad as sg
+            >>> rnn = sg.RNN(4, 8)
+            >>> with sg.record(rnn) as rec:
+            ...     rnn(torch.randn(20, 3, 4))[0][-1].sum().backward()
+            >>> file = io.BytesIO()  # or a path
+            >>> rec.save(file)
+            >>> torch.equal(sg.GradientRecord.load(file)["l0"].grad_h, rec["l0"].grad_h)
+            True
         """
-        return cls(_record_io.load(path))
+        return cls(_record_file.load(path))
 
     def plot(self, ax: Any = None, **options: Any) -> GradientFlowDisplay:
         """Gradient norm against the timestep, log y; a :class:`~seqgrad.display.GradientFlowDisplay`.

@@ -121,3 +121,13 @@ def _places() -> list[Any]:
 
 
 PLACES = _places()
+
+if EMULATED:
+    assert _ext.build_info().cuda_archs == "emulated", "the emulated extension is not the one that was imported"
+
+    # aten has this product for CUDA alone.
+
+    @torch.library.impl("aten::mm.dtype_out", "CPU")
+    def _(a: Tensor, b: Tensor, out_dtype: torch.dtype, *, out: Tensor) -> Tensor:
+        assert a.dtype == b.dtype and out.dtype == out_dtype == torch.float32
+        return out.copy_(a.float() @ b.float())

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import seqgrad as sg
-from seqgrad import _ops
+from seqgrad import _ext, _ops
 from seqgrad.clip import Norm, Value
 
 
@@ -146,6 +146,16 @@ def test_empty_batches_inputs_and_sequences(place: Place, cell: str) -> None:
     r = solve_at(place, idle)
     assert torch.equal(r["hn"], idle.tensors["h0"])
     assert torch.equal(r["dh0"], idle.grads[1])
+
+
+@pytest.mark.parametrize("kind", [sg.RNN, sg.GRU, sg.LSTM])
+def test_the_wished_path_is_taken(place: Place, kind: type) -> None:
+    rnn, x = make_layer(place, kind), torch.randn(9, 4, 6, device=place.device)
+    if place.engine == "cpu":
+        assert all(row.engine == "cpu" for row in sg.explain(rnn, x))
+        return
+    planned = [row.path for row in sg.explain(rnn, x, device=_ext.cuda_devices()[0])]
+    assert planned == [place.path] * 2 or place.path == "auto"
 
 
 # Layers, as users call them.

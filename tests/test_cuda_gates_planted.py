@@ -227,7 +227,13 @@ def test_registers_that_no_multiprocessor_has_are_seen(toolkit: Toolkit, room: P
 
 def test_a_path_that_was_never_planned_is_a_finding() -> None:
     seen = coresidency.Planned("small", 80, 5, 0, 7)
-    assert [f.message for f in coresidency.check_planned([seen])] == ["no question was ever answered with path grid"]
+    (found,) = coresidency.check_planned([seen], [80])
+    assert found.message == "no question was ever answered with path grid"
+
+
+def test_an_architecture_without_a_device_is_a_finding() -> None:
+    seen = coresidency.Planned("small", 80, 5, 6, 7)
+    assert [f.architecture for f in coresidency.check_planned([seen], [80, 86])] == [86]
 
 
 def test_a_resident_kernel_of_an_unknown_cell_is_refused() -> None:

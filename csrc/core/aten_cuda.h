@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "../cuda/engine.h"
+#include "../warnings.h"
 #include "aten.h"
 
 namespace seqgrad {
@@ -76,6 +77,7 @@ class CudaCall {
       context.stream = current_stream(context.device);
     }
     context.limits = device_limits(context.device);
+    context.warn = &seqgrad_keep_warning;
     context.self = this;
     context.allocate = [](void* self, int64_t bytes) { return static_cast<CudaCall*>(self)->allocate(bytes); };
     context.multiply = [](void* self, const cuda::Matrix& out, const cuda::Matrix& a, const cuda::Matrix& b) {

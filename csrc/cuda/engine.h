@@ -24,6 +24,7 @@ struct Context {
   void* self = nullptr;                                    // given to the two functions below
   void* (*allocate)(void* self, int64_t bytes) = nullptr;  // device memory, alive until the call returns
   void (*multiply)(void* self, const Matrix& out, const Matrix& a, const Matrix& b) = nullptr;  // out = a b, on the stream
+  void (*warn)(const char* line) = nullptr;  // told when a path is found wrong, beside stderr
 };
 
 // As cpu::Engine, with two differences: all pointers are to device memory, Layer::lengths included (values beyond

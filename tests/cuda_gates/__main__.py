@@ -35,8 +35,6 @@ def check_resources(toolkit: Toolkit, used: Usage, sources: list[str], update: b
     if release != toolkit.release:
         message = f"measured with nvcc {release or '(none)'}, this is {toolkit.release}: install '.[nvcc]', or --update"
         return [*found, Finding("budget", resources.BUDGETS.name, message)]
-    for line in resources.slack(used, budgets):
-        say(line)
     return [*found, *resources.check_budgets(used, budgets, sources)]
 
 
@@ -59,7 +57,7 @@ def check_coresidency(toolkit: Toolkit, units: list[Unit], used: Usage) -> list[
     found, planned = coresidency.survey(program, coresidency.devices(), kernels)
     for seen in planned:
         say(f"  {seen.device:28} sm_{seen.architecture:<4} block {seen.block:6} grid {seen.grid:6} step {seen.step:6}")
-    return [*found, *coresidency.check_planned(planned)]
+    return [*found, *coresidency.check_planned(planned, {unit.architecture for unit in units})]
 
 
 def say(line: str) -> None:
@@ -92,6 +90,9 @@ def main() -> int:
     used = resources.usage(units)
     found = [*compiling.check(units), *check_resources(toolkit, used, [s.name for s in sources], asked.update)]
     found += check_machine_code(toolkit, units, used, whole)
+    if whole:
+        for line in resources.slack(used, resources.read_budgets()[1]):
+            say(line)
     if whole and not found:
         found += check_coresidency(toolkit, units, used)
     for line in (said := lines(found)):

@@ -131,9 +131,13 @@ def survey(program: Path, devices: Iterable[Device], kernels: Iterable[str]) -> 
     return found, planned
 
 
-def check_planned(planned: Iterable[Planned]) -> list[Finding]:
-    """Devices for which nothing resident was ever planned: there the gate has seen nothing."""
-    found = []
+def check_planned(planned: Iterable[Planned], architectures: Iterable[int]) -> list[Finding]:
+    """Devices and architectures for which nothing resident was ever planned: there the gate has seen nothing."""
+    planned = list(planned)
+    found = [
+        Finding("co-residency", "_devices.py", "no device of the table runs this code", architecture)
+        for architecture in set(architectures) - {seen.architecture for seen in planned}
+    ]
     for seen in planned:
         for path, count in (("block", seen.block), ("grid", seen.grid), ("step", seen.step)):
             if count == 0:

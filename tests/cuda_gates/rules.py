@@ -42,6 +42,8 @@ SASS = (
         reason="small devices do a 32nd or 64th as many of them; only kernels of float64 are meant to",
         exceptions={
             r"\bresident_backward_kernel<": "one lane per segment combines scaled sums of squares (norms, clipping)",
+            r"\bstep_(backward|state)_kernel<": "the factor of clipping by norm, once per sample: root times scale may "
+            "leave float's range",
         },
     ),
     Rule(

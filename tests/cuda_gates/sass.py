@@ -19,6 +19,7 @@ Counts = dict[tuple[Kernel, int], Counter[str]]  # opcodes with modifiers, by ke
 
 _SECTION = re.compile(r"^\s*\.section\s+\.text\.([^,\s]+)")
 _INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:\{\s*)?(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)")
+_CALLED = re.compile(r"\$(__cuda_\w+)\)")  # the compiler's own subroutines: slow paths, divisions, unproven shuffles
 _ENTRY = re.compile(r"^\s*(?:\.visible\s+)?\.entry\s+([\w$]+)")
 
 
@@ -61,7 +62,8 @@ def parse(text: str) -> dict[str, Counter[str]]:
         elif re.match(r"\s*\.section\s", line):  # not .sectioninfo
             current = None
         elif current is not None and (instruction := _INSTRUCTION.match(line)):
-            current[instruction[1]] += 1
+            called = _CALLED.search(line) if instruction[1].startswith("CALL") else None
+            current[f"{instruction[1]} {called[1]}" if called else instruction[1]] += 1
     return functions
 
 

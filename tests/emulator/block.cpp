@@ -158,6 +158,19 @@ void multiply_fragments(float* d, const float* a, const float* b, const float* c
   meet(~0u, Wait::wmma, where, false);
 }
 
+void copy_later(void* to, const void* from) { current->running->copies.push_back({to, from}); }
+
+bool next_copy(Copy* copy) {
+  Thread& self = *current->running;
+  if (self.copied == self.copies.size()) {
+    self.copies.clear();
+    self.copied = 0;
+    return false;
+  }
+  *copy = self.copies[self.copied++];
+  return true;
+}
+
 int lane() { return current->running->index % 32; }
 const uint8_t* fragment_order(Operand operand) { return current->fragment[int(operand)].data(); }
 void fence(const Where&) { yield(); }
@@ -241,6 +254,7 @@ void* take_shared(int index, int64_t offset, int64_t bytes, const Where& where) 
 void leave_block(Thread& thread) {
   Block& b = *thread.block;
   Warp& warp = warp_of(thread);
+  if (!thread.copies.empty()) fail("a thread leaves the kernel with asynchronous copies that it never waited for");
   if (b.arrived) fail("a thread leaves the kernel while others of its block wait in __syncthreads at " + place(b.where));
   for (const Meeting& m : warp.meetings)
     if (m.arrived && (m.mask >> thread.index % 32 & 1))

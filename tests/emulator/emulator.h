@@ -112,11 +112,10 @@ namespace seqgrad::cuda {
 inline void copy_async_16(void* shared, const void* global, SEQGRAD_HERE) {
   emulator::check_aligned(static_cast<uint4*>(shared), where);
   emulator::check_aligned(static_cast<const uint4*>(global), where);
-  emulator::position->copies.push_back({shared, global});
+  emulator::copy_later(shared, global);
 }
 inline void copy_async_wait() {
-  for (const emulator::Copy& copy : emulator::position->copies) *static_cast<uint4*>(copy.to) = *static_cast<const uint4*>(copy.from);
-  emulator::position->copies.clear();
+  for (emulator::Copy copy{}; emulator::next_copy(&copy);) *static_cast<uint4*>(copy.to) = *static_cast<const uint4*>(copy.from);
 }
 
 // Each array is filled with NaN and has red zones around it; threads of a block must agree on the sizes.

@@ -60,15 +60,17 @@ std::vector<char*>& free_stacks() {
   return stacks;
 }
 
-// Lazily committed; the page below each stack is a guard.
+// Lazily committed; the page below each stack is a guard, as long as the kernel's patience with mappings allows.
 char* take_stack() {
+  constexpr int kMostGuarded = 8192;
+  static int guarded = 0;
   const size_t guard = sysconf(_SC_PAGESIZE), step = stack_size() + guard;
   if (free_stacks().empty()) {
     void* slab = mmap(nullptr, kStacksPerSlab * step, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (slab == MAP_FAILED) throw std::bad_alloc();
     for (size_t i = kStacksPerSlab; i-- > 0;) {
       char* base = static_cast<char*>(slab) + i * step;
-      if (mprotect(base, guard, PROT_NONE) != 0) throw std::bad_alloc();
+      if (guarded++ < kMostGuarded && mprotect(base, guard, PROT_NONE) != 0) throw std::bad_alloc();
       free_stacks().push_back(base + guard);
     }
   }

@@ -106,7 +106,10 @@ void make_blocks(Launch& l, Random& random) {
   for (Block& block : l.blocks) {
     block.threads.resize(l.threads);
     block.warps.resize((l.threads + 31) / 32);
-    for (int i = 0; i < l.threads; ++i) block.threads[i].index = i, block.threads[i].block = &block;
+    for (int i = 0; i < l.threads; ++i) {
+      block.threads[i].index = i, block.threads[i].block = &block;
+      block.threads[i].copies.reserve(64);  // so that hardly ever a fiber allocates
+    }
   }
   l.idle.reserve(l.blocks.size() * l.threads);
 }
@@ -179,6 +182,8 @@ void begin_block(Launch& l, Block& block) {
     thread.at = {{unsigned(thread.index), 0, 0}, {x, y, z}, dim3(l.threads), l.grid};
     thread.finished = false;
     thread.seen = 0;
+    thread.copies.clear();
+    thread.copied = 0;
     prepare(thread.fiber, enter, &thread);
     make_ready(thread);
   }

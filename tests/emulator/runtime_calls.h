@@ -6,21 +6,14 @@
 
 #include <cstdint>
 #include <source_location>
-#include <vector>
 
 namespace seqgrad::emulator {
 
 using Where = std::source_location;
 
-struct Copy {
-  void* to;
-  const void* from;
-};
-
 struct Position {
   uint3 thread, block;
   dim3 block_dim, grid_dim;
-  mutable std::vector<Copy> copies;  // asked for and not yet waited for
 };
 extern const Position* position;  // of the running CUDA thread
 
@@ -42,6 +35,14 @@ void counter_store(unsigned* counter, unsigned value, bool release, const Where&
 
 // The `index`-th array that a thread takes; `offset` bytes of the block's memory are gone by then.
 void* take_shared(int index, int64_t offset, int64_t bytes, const Where& where);
+
+// Copies that the thread has asked for and not yet waited for, in order; false: none is left.
+struct Copy {
+  void* to;
+  const void* from;
+};
+void copy_later(void* to, const void* from);
+bool next_copy(Copy* copy);
 
 // Fragments of 16 x 16: lane and slot of an element are permuted, anew for every launch. order[8 * lane + slot] is the
 // element, 16 * row + column.

@@ -60,6 +60,9 @@ struct Thread {
   int source = 0;
   float* d = nullptr;
   const float *a = nullptr, *b = nullptr, *c = nullptr;
+  // of asynchronous copies
+  std::vector<Copy> copies;
+  size_t copied = 0;
   // of spinning
   uint64_t seen = 0;  // state of all counters at the last load
 };
