@@ -159,7 +159,7 @@ def solve(
     """
     t = problem.tensors
     x, lengths = t["x"], problem.lengths
-    T, N, I = x.shape  # noqa: E741
+    T, N, _ = x.shape
     P, traits = t["h0"].shape[1], _ops.CELLS[problem.cell]
     H, two, A = t["w_hh"].shape[0] // traits.gates, t["c0"] is not None, arithmetic(x.dtype)
     new = Outputs()

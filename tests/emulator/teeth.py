@@ -1,8 +1,8 @@
 """Whether the emulator's suite bites: kernels with one planted bug each, every one of which must turn it red.
 
-Each barrier, wait and memory order in csrc/cuda is found by pattern and taken out in turn; a list of other bugs is planted
-as small patches. A mutant is compiled from a copy of the sources and run against test_layers, first under all schedules,
-then, if that stayed green, under ThreadSanitizer, then under AddressSanitizer.
+Each barrier, wait and memory order in csrc/cuda is found by pattern and taken out in turn; a list of other bugs is
+planted as small patches. A mutant is compiled from a copy of the sources and run against test_layers, first under all
+schedules, then, if that stayed green, under ThreadSanitizer, then under AddressSanitizer.
 
     python tests/emulator/teeth.py [--list] [--jobs N] [PATTERN]
 """
@@ -123,7 +123,7 @@ class Workshop:
         """Of one executable."""
         cuda = tree / "csrc" / "cuda"
         found = [*cuda.glob("*.cu"), cuda / "plan.cpp", *(tree / "tests" / "emulator").glob("*.cpp")]
-        return sorted(found) + [tree / "tests" / "emulator" / "suite" / "test_layers.cpp"]
+        return [*sorted(found), tree / "tests" / "emulator" / "suite" / "test_layers.cpp"]
 
     def prepare(self, patches: list[Patch]) -> None:
         """Compile the unchanged sources in all modes; they must be green wherever a mutant is to be red."""
