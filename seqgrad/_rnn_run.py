@@ -16,6 +16,8 @@ from seqgrad import _ext, _ops, _reference
 from seqgrad.clip import Norm, Value
 from seqgrad.record import make_tap
 
+# Asked once: torch.compile of torch 2.10 cannot trace the question.
+_AUTOCAST = tuple(kind for kind in ("cpu", "cuda", "xpu", "mps") if torch.amp.is_autocast_available(kind))
 _DEVICES = ("cpu", "meta", "cuda") if _ext.has_cuda() and torch.version.hip is None else ("cpu", "meta")
 
 
@@ -146,7 +148,7 @@ def _transformed() -> bool:
 
 def _autocast_dtype(x: Tensor) -> torch.dtype | None:
     kind = x.device.type
-    if kind == "meta" or not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+    if kind not in _AUTOCAST or not torch.is_autocast_enabled(kind):
         return None
     return torch.get_autocast_dtype(kind)
 

@@ -91,15 +91,15 @@ class StaleGradients:
         name = max(stale, key=lambda name: stale[name])
         module, _, parameter = name.rpartition(".")
         text = (
-            f"its gradient, norm {stale[name]:.3g}, is still that of an earlier step when backward begins, although "
-            f"the optimizer has stepped since (so with {len(stale)} parameters of recurrent layers), and gradients "
-            "pile up; clear them after every optimizer step"
+            f"gradients of an earlier step are still there when backward begins (the largest in {parameter}, norm "
+            f"{stale[name]:.3g}; expected none), although the optimizer has stepped since, so they pile up; clear them "
+            "after every optimizer step"
         )
         return [
             entry.finding(
                 self.name,
                 "error",
-                (module, parameter),
+                (module, ""),
                 t=None,
                 value=stale[name],
                 threshold=0.0,

@@ -14,6 +14,7 @@ from seqgrad._rules_check import share, submodule
 from seqgrad._series import Series
 from seqgrad._watch import Facts
 
+_STRETCH = 0.1  # of all timesteps must be lost to speak of vanishing
 HALF_TINY = 2.0**-24  # smallest number of float16; anything below half of it becomes 0
 
 
@@ -74,7 +75,8 @@ class Vanishing:
 
     Two tests, and both must fail: at the end of backprop the norm is below ``rel`` times the norm where the loss
     enters; and all the steps beyond that point together contribute less than ``eps`` of dW_hh, the contribution of
-    step t being ||dL/dh_t|| ||h_{t-1}|| (dW_hh is the sum of the products delta_t h_{t-1}^T). An LSTM is judged by the
+    step t being ||dL/dh_t|| ||h_{t-1}|| (dW_hh is the sum of the products delta_t h_{t-1}^T). What is lost must be a
+    tenth of all timesteps. An LSTM is judged by the
     slower of dL/dh and dL/dc. With a loss at every step the norm stays up and hides it; there the share that is carried
     from step to step is judged, as "info": whether long memory is wanted only you know.
 
@@ -129,10 +131,13 @@ class Vanishing:
         rest = None
         if tails is not None:
             unseen = (tails < self.eps).nonzero()
-            if not len(unseen) or int(unseen[0]) >= len(tails) - 1:
+            if not len(unseen):
                 return None
             lag = max(lag, int(unseen[0]))
             rest = float(tails[lag])
+        lost = len(seen.profile) - lag
+        if lost < max(2.0, _STRETCH * len(seen.profile)):
+            return None
         t = seen.timestep(lag)
         where = "after" if series.reverse else "before"
         weight = "" if rest is None else f", and all steps from there on make {rest:.2g} of dW_hh"
@@ -154,7 +159,11 @@ class Vanishing:
         if facts is None or facts.steps != series.steps or facts.batch != series.batch or not facts.batch:
             return None
         h, start = facts.tensors["norm"], facts.tensors["start"].unsqueeze(0)
-        before = torch.cat([h[1:], start]) if series.reverse else torch.cat([start, h[:-1]])
+        before = torch.cat([start, h[:-1]])
+        if series.reverse:  # a short sample begins at its last step, from the initial state
+            inside = _figures.alive(series.steps, series.batch, series.lengths)
+            more = torch.cat([inside[1:], torch.zeros_like(inside[:1])])
+            before = torch.where(more, torch.cat([h[1:], start]), start)
         delta = series.grad_h.double()
         if series.grad_c is not None:
             delta = torch.maximum(delta, series.grad_c.double())

@@ -119,7 +119,7 @@ class Series:
 
     @property
     def clip_hits(self) -> Tensor | None:
-        """``[T, N]`` where ``state_clip`` bit; None without ``state_clip``."""
+        """``[T, N]`` how often ``state_clip`` bit: 0 or 1 for Norm, elements clamped for Value; None without it."""
         return self._row("clip_hits")
 
     def _need(self, quantity: str) -> Tensor:

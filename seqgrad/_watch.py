@@ -5,14 +5,16 @@ Nothing here waits for the device. Every figure is ``[T, N]`` or smaller, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from seqgrad import _figures
 from seqgrad._recorder import Forward
+from seqgrad.analysis._gates import activations as gate_formulas
 
 CALLS_SEEN = 32  # calls of one layer within a step that are looked at; the rest are recorded in the backward alone
 _GATES = {"gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}
@@ -149,45 +151,46 @@ def _wide(values: Tensor) -> torch.dtype:
     return torch.float64 if values.dtype == torch.float64 else torch.float32
 
 
+class _Places(NamedTuple):
+    """The sampled places in the form that the formulas of the gates take; S timesteps, n samples."""
+
+    cell: str
+    x: Tensor  # [S, n, I]
+    previous: Tensor  # [S, n, P]
+    weights: Sequence[Tensor | None]
+
+
 def _gates(facts: Facts, forward: Forward, level: float) -> None:
     """Shares of saturated gates at up to 64 timesteps of up to 4 samples, from one product over all of them."""
-    w_ih, w_hh, b_ih, b_hh, _ = (*forward.weights, None)[:5]
-    assert w_ih is not None and w_hh is not None
-    out, x, steps, batch = forward.out, forward.x, facts.steps, facts.batch
-    count = min(steps, _SAMPLED_STEPS)
-    facts.times = [round(k * (steps - 1) / max(count - 1, 1)) for k in range(count)]
-    samples = slice(0, batch, -(-batch // _SAMPLED_BATCH))
-    times = torch.tensor(facts.times, device=out.device)
-    before = times + (1 if forward.reverse else -1)
-    known = (before >= 0) & (before < steps)
-    start = forward.h0[samples]
-    h = torch.where(known[:, None, None], out[before.clamp(0, steps - 1)][:, samples], start)
-    driven = torch.nn.functional.linear(x[times][:, samples], w_ih, b_ih)
-    carried = torch.nn.functional.linear(h, w_hh, b_hh)
-    gates = _activations(facts.cell, driven, carried)  # [S, n, G, H]
-    alive = torch.ones(gates.shape[:2], dtype=torch.bool, device=out.device)
+    out, steps, h0 = forward.out.detach(), facts.steps, forward.h0.detach()
+    stride, every = -(-steps // _SAMPLED_STEPS), -(-facts.batch // _SAMPLED_BATCH)
+    facts.times = list(range(0, steps, stride))
+    count, start = len(facts.times), h0[::every].unsqueeze(0)
+    before = out[1::stride] if forward.reverse else out[stride - 1 :: stride][: count - 1]  # slices: no index to copy
+    before = before[:count, ::every]
+    if before.shape[0] < count:
+        before = torch.cat([before, start] if forward.reverse else [start, before])
+    alive = torch.ones(before.shape[:2], dtype=torch.bool, device=out.device)
     if forward.lengths is not None:
-        alive = times.unsqueeze(1) < forward.lengths[samples].unsqueeze(0)
-    weight = alive.to(torch.float32)[:, :, None]
+        times = torch.arange(0, steps, stride, device=out.device).unsqueeze(1)
+        limits = forward.lengths[::every]
+        alive = times < limits
+        if forward.reverse:  # a short sample begins at its last step, from the initial state
+            before = torch.where((times + 1 < limits).unsqueeze(2), before, start)
+    places = _Places(forward.cell, forward.x.detach()[::stride, ::every], before, forward.weights)
+    named = gate_formulas(cast(Any, places))
+    weight = alive.to(torch.float32)
     total = weight.sum(dim=1).clamp(min=1)
-    signed = torch.tensor([g in "ng" for g in facts.gates], device=out.device)[:, None]  # tanh gates: both ends count
-    high = torch.where(signed, gates.abs() > level, gates > level)
-    low = ~signed & (gates < 1 - level)
-    facts.tensors["gates_high"] = ((high.mean(dim=3, dtype=torch.float32) * weight).sum(dim=1) / total).t()
-    facts.tensors["gates_low"] = ((low.mean(dim=3, dtype=torch.float32) * weight).sum(dim=1) / total).t()
-
-
-def _activations(cell: str, driven: Tensor, carried: Tensor) -> Tensor:
-    """``[S, n, G * H]`` twice -> ``[S, n, G, H]``, gates in torch's order."""
-    count = len(_GATES[cell])
-    shape = (*driven.shape[:2], count, driven.shape[2] // count)
-    driven, carried = driven.reshape(shape), carried.reshape(shape)
-    gates = torch.sigmoid(driven + carried)
-    if cell == "lstm":
-        gates[:, :, 2] = torch.tanh(driven[:, :, 2] + carried[:, :, 2])
-    else:
-        gates[:, :, 2] = torch.tanh(driven[:, :, 2] + gates[:, :, 0] * carried[:, :, 2])
-    return gates
+    low: list[Tensor] = []
+    high: list[Tensor] = []
+    for gate in facts.gates:
+        values = named[gate]
+        signed = gate in "ng"  # a tanh: both ends count as high
+        ends = (values.abs() > level, None) if signed else (values > level, values < 1 - level)
+        for found, end in ((high, ends[0]), (low, ends[1])):
+            share = torch.zeros_like(weight) if end is None else end.mean(dim=2, dtype=torch.float32) * weight
+            found.append(share.sum(dim=1) / total)
+    facts.tensors["gates_high"], facts.tensors["gates_low"] = torch.stack(high), torch.stack(low)
 
 
 def _inputs(facts: Facts, forward: Forward) -> None:

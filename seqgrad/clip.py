@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Literal
 
 import torch
@@ -14,16 +14,26 @@ Parameters = Tensor | torch.nn.Module | Iterable[Tensor] | Iterable[tuple[str, T
 Nonfinite = Literal["raise", "skip", "keep"]
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)  # NumPy's scalars too
+
+
 def _check_limit(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not _is_number(value):
         raise TypeError(f"{name} must be a positive number, got {type(value).__name__} {value!r}")
-    if not value > 0 or math.isnan(value):
+    if not value > 0:  # NaN too
         raise ValueError(f"{name} must be a positive number, got {value!r}; without clipping leave it out")
 
 
 @dataclass(frozen=True)
 class Norm:
     """Rescale dL/dh_t of each sample to L2 norm at most ``max_norm`` before step t's cell backward.
+
+    The direction is kept, but the result is no longer the true gradient. A record tells where it bit:
+    ``series.clip_hits[t, n]`` is 1 there, ``rec.clip_hits`` the sum. ``grad_h`` is the norm before. inf never bites.
+
+    Raises:
+        TypeError, ValueError: ``max_norm`` is no positive number.
 
     Example:
         >>> import seqgrad as sg
@@ -40,6 +50,12 @@ class Norm:
 @dataclass(frozen=True)
 class Value:
     """Clamp every element of dL/dh_t to ``[-clip_value, clip_value]`` before step t's cell backward.
+
+    This bends the direction, and the result is no longer the true gradient. ``series.clip_hits[t, n]`` is the number
+    of elements that were clamped, ``rec.clip_hits`` their sum. ``grad_h`` is the norm before. inf never bites.
+
+    Raises:
+        TypeError, ValueError: ``clip_value`` is no positive number.
 
     Example:
         >>> import seqgrad as sg
@@ -77,9 +93,10 @@ def grad_norm_(params: Parameters, max_norm: float, nonfinite: Nonfinite = "rais
     Example:
         >>> layer = torch.nn.Linear(2, 1)
         >>> layer(torch.full((1, 2), 30.0)).sum().backward()
-        >>> norm = grad_norm_(layer, 1.0)  # 42.44, and 1 afterwards
+        >>> print(f"{grad_norm_(layer, 1.0):.2f} before, {grad_norm_(layer, 1.0):.2f} after")
+        42.44 before, 1.00 after
     """
-    if isinstance(max_norm, bool) or not isinstance(max_norm, (int, float)):
+    if not _is_number(max_norm):
         raise TypeError(f"max_norm must be a number >= 0, got {type(max_norm).__name__} {max_norm!r}")
     if not max_norm >= 0:
         raise ValueError(f"max_norm must be a number >= 0, got {max_norm!r}")
@@ -111,6 +128,13 @@ def grad_value_(params: Parameters, value: float) -> None:
 
     Raises:
         TypeError, ValueError: ``value`` is no positive number, or ``params`` holds something else than tensors.
+
+    Example:
+        >>> layer = torch.nn.Linear(2, 1)
+        >>> layer(torch.tensor([[30.0, 0.25]])).sum().backward()
+        >>> grad_value_(layer, 1.0)
+        >>> layer.weight.grad.tolist()
+        [[1.0, 0.25]]
     """
     _check_limit("value", value)
     with_grad = [p for _, p in _named(params) if p.grad is not None]

@@ -87,10 +87,11 @@ class Entry:
 class History:
     """The observed steps of one training, oldest first.
 
-    **Memory is bounded.** The newest ``keep`` entries are all there. Older ones are thinned: whenever more than
-    ``keep`` of them have gathered, every second one is dropped (the very first stays), so a long training is seen ever
-    more coarsely towards its beginning, in at most ``2 * keep`` entries. An entry takes 8 bytes per series, quantity
-    and timestep. Of findings, the first of every unbroken run is kept, up to 10 000.
+    **Memory is bounded.** The newest ``keep`` entries are all there. Of those before them every 1st, 2nd, 4th ... is
+    kept: whenever more than ``keep`` have gathered, every second one is dropped, the very first stays, and from then
+    on half as many are taken. So a long training is seen evenly, and its end in full, in at most ``2 * keep`` entries.
+    An entry takes 8 bytes per series, quantity and timestep. Of findings, the first of every unbroken run is kept, up
+    to 10 000.
 
     Attributes:
         findings: every :class:`~seqgrad.rules.Finding` that was new when it was seen.
@@ -116,6 +117,8 @@ class History:
         self.findings = Findings()
         self._old: list[Entry] = []
         self._new: list[Entry] = []
+        self._left = 0  # entries that have left the newest
+        self._stride = 1  # every so many of them stay
 
     # -- filling -------------------------------------------------------------------------------------------------------
     def append(self, entry: Entry, findings: Iterable[Finding] = ()) -> None:
@@ -131,9 +134,13 @@ class History:
         del self.findings[:-FINDINGS_KEPT]
         if self.keep is None or len(self._new) <= self.keep:
             return
-        self._old.append(self._new.pop(0))
+        oldest = self._new.pop(0)
+        if self._left % self._stride == 0:
+            self._old.append(oldest)
+        self._left += 1
         if len(self._old) > self.keep:
             self._old = self._old[::2]
+            self._stride *= 2
 
     # -- reading -------------------------------------------------------------------------------------------------------
     @property
@@ -166,6 +173,12 @@ class History:
     def reverse(self, name: str) -> bool:
         """Whether the series runs from the last timestep to the first."""
         return next(entry.series[name].reverse for entry in self._having(name))
+
+    def lengths(self, name: str) -> list[int]:
+        """How many timesteps the series had at each entry, 0 where it has none: the rest of its row is padding."""
+        self._having(name)
+        rows = (self._row(entry, name, "grad_h") for entry in self.entries)
+        return [0 if row is None else len(row) for row in rows]
 
     def quantities(self, name: str) -> tuple[str, ...]:
         """What :meth:`matrix` has of this series."""
@@ -208,7 +221,7 @@ class History:
         if name not in self.series:
             have = ", ".join(self.series) or "none, no step was observed yet"
             raise KeyError(f"no series {name!r} in this history; there are: {have}")
-        return (entry for entry in self.entries if name in entry.series)
+        return iter([entry for entry in self.entries if name in entry.series])
 
     # -- out -----------------------------------------------------------------------------------------------------------
     def to_pandas(self) -> pandas.DataFrame:

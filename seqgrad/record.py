@@ -233,7 +233,7 @@ class GradientRecord:
 
     @property
     def clip_hits(self) -> dict[str, int]:
-        """How often ``state_clip`` bit, over all timesteps and samples of the last pass; layers without it left out."""
+        """Sum of :attr:`Series.clip_hits` over timesteps and samples of the last pass; layers without it left out."""
         found = {key: series.clip_hits for key, series in self.items()}
         return {key: int(hits.sum()) for key, hits in found.items() if hits is not None}
 

@@ -161,8 +161,8 @@ class TensorBoard(Sink):
         from seqgrad import display
 
         for name in entry.series:
-            figure = display.figure(history, "heatmap", name=name)
-            self.writer.add_figure(f"{self.prefix}/{name}/heatmap", figure, entry.step, close=True)
+            sheet = display.figure(history, "heatmap", name=name)
+            self.writer.add_figure(f"{self.prefix}/{name}/heatmap", sheet, entry.step, close=True)
 
 
 class Callable(Sink):

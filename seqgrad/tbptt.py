@@ -15,6 +15,7 @@ def detach(state: State) -> State:
     """The same state with no history: values stay, gradients will not cross. Nested tuples and lists, None kept.
 
     Example:
+        >>> import torch
         >>> lstm = torch.nn.LSTM(4, 8)
         >>> _, state = lstm(torch.randn(5, 2, 4))  # a pair (h, c)
         >>> [s.requires_grad for s in detach(state)]
@@ -30,9 +31,10 @@ def detach(state: State) -> State:
     if isinstance(state, (tuple, list)) and not isinstance(state, PackedSequence):
         parts = [detach(part) for part in state]
         return type(state)(*parts) if hasattr(state, "_fields") else type(state)(parts)
+    hint = "; a PackedSequence is an output, detach the state beside it" if isinstance(state, PackedSequence) else ""
     raise TypeError(
         f"detach expects the state of a recurrent layer: a tensor, a tuple or list of them, or None; "
-        f"got {type(state).__name__}"
+        f"got {type(state).__name__}{hint}"
     )
 
 
@@ -48,6 +50,9 @@ def tbptt(
             out, state = rnn(x_chunk, detach(state))
             loss = loss_fn(out, y_chunk); loss.backward(); opt.step(); opt.zero_grad()
 
+    In a padded batch each chunk has lengths of its own, ``(lengths - t0).clamp(0, x_chunk.size(0))``; a sample that has
+    ended has length 0 there and keeps its state.
+
     With one target per sequence pass ``y=None`` and use your target where ``is_last``; but then no gradient reaches
     further back than the last chunk.
 
@@ -58,6 +63,7 @@ def tbptt(
         batch_first: time is on axis 1 of ``x`` and ``y``.
 
     Example:
+        >>> import torch
         >>> [(tuple(c.shape), t0, last) for c, _, t0, last in tbptt(torch.zeros(50, 3, 4))]
         [((20, 3, 4), 0, False), ((20, 3, 4), 20, False), ((10, 3, 4), 40, True)]
 
@@ -69,7 +75,10 @@ def tbptt(
         if value is None and name == "y":
             continue
         if not isinstance(value, Tensor):
-            raise TypeError(f"{name} must be a tensor with time on axis {axis}, got {type(value).__name__}")
+            packed = isinstance(value, PackedSequence)
+            hint = "; unpack it with torch.nn.utils.rnn.pad_packed_sequence and pass lengths= to the layer"
+            kind = type(value).__name__ + hint * packed
+            raise TypeError(f"{name} must be a tensor with time on axis {axis}, got {kind}")
         if value.dim() <= axis:
             raise ValueError(f"{name} must have time on axis {axis}, got shape {list(value.shape)}")
     if isinstance(size, bool) or not isinstance(size, int):

@@ -41,7 +41,7 @@ def entry(k: int) -> Entry:
 
 FINDINGS = (
     Finding("Vanishing", "warning", 300, "encoder.rnn", "l0", 20, 1e-4, 1e-3,
-            "encoder.rnn l0: the gradient is below 1e-3 of its start from t=20 down; try seqgrad.init.orthogonal_(model)."),
+            "encoder.rnn l0: below 1e-3 of its start from t=20 down; try seqgrad.init.orthogonal_(model)."),
     Finding("Exploding", "error", 1400, "encoder.rnn", "l0", 2, 228.0, 100.0,
             "encoder.rnn l0 passes 100 at t=2; clip it: seqgrad.clip.grad_norm_(model, 1.0)."),
     Finding("NonFinite", "error", 1750, "encoder.rnn", "l0", 29, math.nan, math.inf,

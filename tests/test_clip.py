@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import seqgrad
 from seqgrad.clip import Norm, Value, grad_norm_, grad_value_
 
 NAN, INF = float("nan"), float("inf")
@@ -158,3 +161,37 @@ def test_settings_are_values_that_print_compare_and_stay():
     assert repr(Value(0.5)) == "Value(clip_value=0.5)"
     with pytest.raises(AttributeError):
         Norm(1.0).max_norm = 2.0
+
+
+def test_numpy_scalars_are_numbers():
+    assert Norm(np.float32(0.5)).max_norm == Norm(0.5).max_norm
+    assert Value(np.int64(2)) == Value(2)
+    layer = model(3.0, 4.0)
+    assert grad_norm_(layer, np.float32(1.0)).item() == pytest.approx(math.hypot(3, 4, 3), rel=1e-6)
+
+
+@pytest.mark.parametrize("cell", ["RNN", "GRU", "LSTM", "ResidualRNN"])
+@pytest.mark.parametrize("limit", [1e-3, 0.1, 1e3, INF])
+def test_hits_of_a_norm_are_the_places_whose_gradient_was_above_it(cell: str, limit: float):
+    rnn = getattr(seqgrad, cell)(3, 5, state_clip=Norm(limit), dtype=torch.float64)
+    with seqgrad.record(rnn) as rec:
+        rnn(torch.randn(9, 4, 3, dtype=torch.float64), lengths=[9, 4, 0, 7])[0].square().sum().backward()
+    series = rec["l0"]
+    assert torch.equal(series.clip_hits, (series.grad_h > limit).double())
+    assert rec.clip_hits == {"l0": int((series.grad_h > limit).sum())}
+    if limit == 1e-3:
+        assert 0 < rec.clip_hits["l0"] <= 9 + 4 + 7
+    if limit == INF:
+        assert rec.clip_hits["l0"] == 0
+
+
+def test_hits_of_a_value_count_the_elements_it_clamped():
+    rnn = seqgrad.RNN(1, 3, bias=False, state_clip=Value(0.5), dtype=torch.float64)
+    with torch.no_grad():
+        rnn.weight_hh_l0.copy_(torch.eye(3))
+    with seqgrad.record(rnn) as rec:
+        out, _ = rnn(torch.zeros(4, 1, 1, dtype=torch.float64))
+        (out[-1] * torch.tensor([2.0, -1.0, 0.25])).sum().backward()
+    assert rec["l0"].clip_hits.flatten().tolist() == [0, 0, 0, 2]  # carried on at 0.5, which is no more than allowed
+    assert rec.clip_hits == {"l0": 2}
+    torch.testing.assert_close(rec["l0"].grad_h[0, 0].item(), math.sqrt(0.5**2 * 2 + 0.25**2))

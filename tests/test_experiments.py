@@ -73,7 +73,7 @@ def test_linear_growth_is_exactly_two_to_the_lag():
 def test_detector_names_the_timestep_where_the_norm_first_passes_100():
     boom = sg.experiments.explosion(2.0, train=False)
     assert boom.finding is not None
-    assert boom.finding.t == 44  # 2^7 = 128 is the first power above 100, 51 - 7 = 44
+    assert boom.finding.t == 43  # 2^7 = 128 is the first power above 100, 51 - 7 = 44, and t counts from 0
     assert "timestep 44 of 51" in boom.finding.message
     assert "seqgrad.clip.grad_norm_(model, 1.0)" in boom.finding.message
 
@@ -89,7 +89,7 @@ def test_unclipped_training_ends_in_nan_and_clipped_training_finishes():
     assert len(free.losses) < 10
     found = {finding.rule: finding for finding in free.findings}
     assert set(found) == {"Exploding", "NonFinite"}
-    assert 1 <= found["NonFinite"].t <= 50
+    assert 0 <= found["NonFinite"].t < 50
     assert clipped.broken_at is None
     assert len(clipped.losses) == 300
     assert all(math.isfinite(loss) for loss in clipped.losses)
@@ -102,7 +102,7 @@ def test_nonfinite_gradient_is_traced_to_the_last_timestep_that_has_one():
             return torch.tensor([math.nan, math.inf, 1.0])
 
     (finding,) = scan(Stub(), step=7)
-    assert (finding.rule, finding.step, finding.t, finding.value) == ("NonFinite", 7, 2, math.inf)
+    assert (finding.rule, finding.step, finding.t, finding.value) == ("NonFinite", 7, 1, math.inf)
     assert "in the backward pass at timestep 2 of 3" in finding.message
 
 

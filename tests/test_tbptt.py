@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_sequence
 
+import seqgrad
 from seqgrad.tbptt import detach, tbptt
 
 
@@ -94,3 +95,30 @@ def test_mistakes_show_at_the_call(arguments, error, match):
 def test_batch_first_asks_for_a_second_axis():
     with pytest.raises(ValueError, match=r"y must have time on axis 1, got shape \[3\]"):
         tbptt(torch.zeros(3, 5), torch.zeros(3), batch_first=True)
+
+
+def test_a_packed_sequence_is_answered_with_what_to_do_instead():
+    packed = pack_sequence([torch.ones(2, 1)])
+    with pytest.raises(TypeError, match=r"unpack it with .*pad_packed_sequence and pass lengths="):
+        tbptt(packed)
+    with pytest.raises(TypeError, match="a PackedSequence is an output, detach the state beside it"):
+        detach(packed)
+    with pytest.raises(TypeError, match="got PackedSequence"):
+        detach((torch.ones(1), [packed]))
+
+
+@pytest.mark.parametrize("size", [1, 4, 20])
+@pytest.mark.parametrize("kind", [seqgrad.RNN, seqgrad.GRU, seqgrad.LSTM])
+def test_the_loop_of_the_docstring_equals_truncate_inside_one_call(kind, size: int):
+    torch.manual_seed(0)
+    x, lengths = torch.randn(11, 3, 2, dtype=torch.float64), torch.tensor([11, 5, 8])
+    by_hand = kind(2, 4, dtype=torch.float64)
+    fused = kind(2, 4, truncate=size, dtype=torch.float64)
+    fused.load_state_dict(by_hand.state_dict())
+    fused(x, lengths=lengths)[0].square().sum().backward()
+    state = None
+    for chunk, _, t0, _ in tbptt(x, size=size):
+        out, state = by_hand(chunk, detach(state), lengths=(lengths - t0).clamp(0, chunk.size(0)))
+        out.square().sum().backward()  # the weights' gradients add up over the chunks
+    for a, b in zip(by_hand.parameters(), fused.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-12, atol=1e-14)

@@ -63,7 +63,9 @@ bool resident_backward(const Layer& p, const Backward& grads, void* dz, const Co
   r.grad_out = grads.grad_out, r.grad_out_stride_t = grads.grad_out_stride_t, r.grad_out_stride_n = grads.grad_out_stride_n;
   r.grad_hn = grads.grad_hn, r.grad_cn = grads.grad_cn;
   r.truncate = p.truncate, r.clip = p.clip, r.clip_limit = p.clip_limit;
-  r.dz = dz, r.dh0 = grads.dh0, r.dc0 = grads.dc0, r.norms = static_cast<float*>(grads.norms), r.norm_rows = norm_rows(p);
+  const auto place = [&](void* wanted) { return wanted ? wanted : allocate(context, p.N * p.H, p.dtype); };  // these kernels always write
+  r.dz = dz, r.dh0 = place(grads.dh0), r.dc0 = p.traits().states == 2 ? place(grads.dc0) : nullptr,
+  r.norms = static_cast<float*>(grads.norms), r.norm_rows = norm_rows(p);
   r.counters = counters_for(plan, context);
   if (plan.path == Path::grid && (grads.norms || p.clip == ClipKind::norm))
     r.partial = static_cast<double*>(allocate(context, partial_norms(plan.tiles), DType::float64));

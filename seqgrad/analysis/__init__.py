@@ -7,6 +7,7 @@ Every function takes a layer of seqgrad or torch.nn and one batch, and works on 
 from __future__ import annotations
 
 from seqgrad.analysis._deltas import contribution
+from seqgrad.analysis._flow import InformationFlow, information_flow
 from seqgrad.analysis._gates import Gates, GateStatistics, gate_statistics, gates
 from seqgrad.analysis._jacobians import product_norms, products, singular_values, spectral_radius, step_jacobians
 from seqgrad.analysis._lyapunov import Lyapunov, lyapunov
@@ -14,10 +15,12 @@ from seqgrad.analysis._lyapunov import Lyapunov, lyapunov
 __all__ = [
     "GateStatistics",
     "Gates",
+    "InformationFlow",
     "Lyapunov",
     "contribution",
     "gate_statistics",
     "gates",
+    "information_flow",
     "lyapunov",
     "product_norms",
     "products",

@@ -18,6 +18,8 @@ from seqgrad.init import GATES
 if TYPE_CHECKING:
     import pandas
 
+    from seqgrad.display import GatesDisplay
+
 _KEEPS = {"lstm": "f", "gru": "z"}  # the gate that multiplies what the state was
 
 
@@ -105,8 +107,7 @@ class Gates(Mapping[str, Tensor]):
         return {gate: self._of(gate, limit) for gate in self}
 
     def _of(self, gate: str, limit: float) -> GateStatistics:
-        value = self[gate].double()
-        mask = self.alive.unsqueeze(-1).expand_as(value)
+        value = self[gate]
         if gate in ("n", "g") or self.cell.endswith("tanh"):
             stuck = value.abs() > limit
         elif self.cell.endswith("relu"):
@@ -114,14 +115,24 @@ class Gates(Mapping[str, Tensor]):
         else:
             stuck = (value > limit) | (value < 1 - limit)
         keeps = gate == _KEEPS.get(self.cell)
-        figures: dict[str, Any] = {}
-        for suffix, axes in (("", (0, 1, 2)), ("_by_unit", (0, 1)), ("_by_step", (1, 2))):
-            figures["mean" + suffix] = _mean(value, mask, axes)
-            figures["saturated" + suffix] = _mean(stuck.double(), mask, axes)
-            figures["timescale" + suffix] = 1 / _mean(value.log().abs(), mask, axes) if keeps else None
+        figures: dict[str, Any] = dict.fromkeys(("timescale", "timescale_by_unit", "timescale_by_step"))
+        for name, values in (("mean", value), ("saturated", stuck), ("timescale", value.log() if keeps else None)):
+            if values is None:
+                continue
+            means = self._means(values)
+            if name == "timescale":  # of a = exp(-1 / tau); abs turns -0.0 into 0, whose inverse is inf
+                means = tuple(1 / mean.abs() for mean in means)
+            figures |= zip((name, f"{name}_by_unit", f"{name}_by_step"), means, strict=True)
         floats = {key: float(figures[key]) for key in ("mean", "saturated")}
         floats["timescale"] = float(figures["timescale"]) if keeps else None  # type: ignore[assignment]
         return GateStatistics(gate, limit, **{**figures, **floats})
+
+    def _means(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Over everything, ``[H]`` by unit and ``[T]`` by step: of ``values [T, N, H]`` inside the samples, float64."""
+        if self.lengths is not None:
+            values = torch.where(self.alive.unsqueeze(-1), values, torch.zeros_like(values))
+        sums, count, units = values.sum(1, dtype=torch.float64), self.alive.sum(1), values.shape[2]
+        return sums.sum() / (count.sum() * units), sums.sum(0) / count.sum(), sums.sum(1) / (count * units)
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row per timestep inside each sample and unit: layer, t, n, unit, then one column per gate."""
@@ -136,14 +147,20 @@ class Gates(Mapping[str, Tensor]):
         }
         return _pandas().DataFrame(columns | {gate: value.flatten().tolist() for gate, value in values.items()})
 
+    def plot(self, ax: Any = None, **options: Any) -> GatesDisplay:
+        """Every gate over time; a :class:`~seqgrad.display.GatesDisplay`, whose ``from_gates`` takes the options.
+
+        Raises:
+            ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
+        """
+        from seqgrad.display import GatesDisplay
+
+        return GatesDisplay.from_gates(self, ax, **options)
+
     def __repr__(self) -> str:
         steps, batch = self.alive.shape
         means = ", ".join(f"{gate} {statistics.mean:.3g}" for gate, statistics in self.statistics().items())
         return f"<Gates of {self.layer!r}: {self.cell}, T={steps}, N={batch}, mean {means}>"
-
-
-def _mean(values: Tensor, mask: Tensor, axes: tuple[int, ...]) -> Tensor:
-    return torch.where(mask, values, torch.zeros_like(values)).sum(axes) / mask.sum(axes)
 
 
 def _pandas() -> Any:

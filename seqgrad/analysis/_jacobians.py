@@ -104,6 +104,11 @@ def singular_values(matrices: Tensor) -> Tensor:
     """``[..., S, S] -> [..., S]`` singular values, largest first; NaN for a matrix with NaN or Inf.
 
     The first is the most that one application can stretch any vector, the last the least.
+
+    Example:
+        >>> import torch
+        >>> singular_values(torch.tensor([[0.0, -2.0], [0.5, 0.0]])).tolist()
+        [2.0, 0.5]
     """
     _check_matrices(matrices, 2)
     return _where_finite(torch.linalg.svdvals, matrices)

@@ -17,6 +17,8 @@ from seqgrad.analysis._trace import Lengths
 if TYPE_CHECKING:
     import pandas
 
+    from seqgrad.analysis._plots import LyapunovDisplay
+
 
 @dataclass(frozen=True, eq=False)
 class Lyapunov:
@@ -38,6 +40,21 @@ class Lyapunov:
         columns: dict[str, Any] = {"layer": self.layer, "index": range(len(self.exponents))}
         columns |= {"exponent": self.exponents.tolist(), "stderr": self.stderr.tolist()}
         return _pandas().DataFrame(columns | {"factor": self.exponents.exp().tolist()})
+
+    def plot(self, ax: Any = None, *, lang: str = "en", **options: Any) -> LyapunovDisplay:
+        """The exponents with two standard errors; a Display with ``ax_`` and ``figure_``.
+
+        Args:
+            ax: matplotlib axes to draw on; a new figure without.
+            lang: ``"en"`` or ``"es"``.
+            options: ``title``, and ``theme`` for a new figure: ``"light"`` or ``"dark"``.
+
+        Raises:
+            ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
+        """
+        from seqgrad.analysis._plots import LyapunovDisplay
+
+        return LyapunovDisplay(self, lang=lang).plot(ax, **options)
 
     def __repr__(self) -> str:
         pairs = zip(self.exponents.tolist(), self.stderr.tolist(), strict=True)
@@ -90,7 +107,7 @@ def lyapunov(
         [-0.693, -0.693, -0.693]
     """
     module = _trace.check(rnn, "lyapunov", layer)
-    _check_count("k", k, 1)
+    check_count("k", k, 1)
     one = _trace.trace(module, x, hx, lengths=lengths, until=layer, dtype=torch.float64)[layer]
     maps = step_maps(one)
     warmup = one.x.shape[0] // 4 if warmup is None else warmup
@@ -119,7 +136,7 @@ def growth_rates(
 
 def summarise(layer: str, growth: Tensor, alive: Tensor, warmup: int) -> Lyapunov:
     """Means and errors of ``growth [T, N, k]`` over the steps that are ``alive [T, N]`` and behind the warm-up."""
-    _check_count("warmup", warmup, 0)
+    check_count("warmup", warmup, 0)
     counted = alive & (alive.cumsum(0) > warmup)
     steps = counted.sum(0)
     if not bool(steps.any()):
@@ -135,7 +152,8 @@ def summarise(layer: str, growth: Tensor, alive: Tensor, warmup: int) -> Lyapuno
         error = (spread * samples / (samples - 1)).sqrt()
     else:
         error = _batch_means(growth[:, used][counted[:, used].squeeze(1)].squeeze(1))
-    return Lyapunov(layer, mean, error, per_sample, steps, warmup)
+    order = mean.argsort(descending=True)  # close ones may not have found their order yet
+    return Lyapunov(layer, mean[order], error[order], per_sample[:, order], steps, warmup)
 
 
 def _batch_means(values: Tensor) -> Tensor:
@@ -148,7 +166,8 @@ def _batch_means(values: Tensor) -> Tensor:
     return means.std(0) / blocks**0.5
 
 
-def _check_count(name: str, value: object, least: int) -> None:
+def check_count(name: str, value: object, least: int) -> None:
+    """An int of at least ``least``, or TypeError and ValueError that say so."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be an int, at least {least}, got {type(value).__name__} {value!r}")
     if value < least:

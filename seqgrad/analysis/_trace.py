@@ -148,7 +148,7 @@ def trace(
         reverse = bool(number % directions)
         known_out = None if final is None or not top else final.chunk(directions, -1)[int(reverse)].detach()
         scale = float(getattr(rnn, "residual_scale", 1.0))
-        one = run(source, weights, h0, c0, cell_of(rnn), known, scale, reverse) if known_out is None else known_out
+        one = run(source, weights, h0, c0, cell_of(rnn), known, scale, reverse)[0] if known_out is None else known_out
         found[name] = Trace(name, cell_of(rnn), reverse, scale, source, one, h0, c0, weights, known)
         outs.append(one)
         x = torch.cat(outs, -1) if directions == 2 else one
@@ -160,14 +160,14 @@ def trace(
 def run(
     x: Tensor, weights: Weights, h0: Tensor, c0: Tensor | None, cell: str, lengths: Tensor | None, scale: float,
     reverse: bool,
-) -> Tensor:  # fmt: skip
-    """``[T, N, P]`` outputs of one layer and direction; unseen by ``record``, differentiable, autocast off."""
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Outputs ``[T, N, P]`` and last h ``[N, P]`` of one layer and direction; unseen by ``record``, differentiable."""
     layer = _ops.layer if x.device.type in _DEVICES else _reference.layer
     with torch.autocast(x.device.type, enabled=False):
         result = layer(
             x, *weights[:4], h0, c0, w_hr=weights.w_hr, cell=cell, lengths=lengths, scale=scale, reverse=reverse
         )
-    return result[0]
+    return result[0], result[1]
 
 
 def time_major(rnn: RNNBase, x: Any, lengths: Lengths | None, what: str = "x") -> tuple[Tensor, Tensor | None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seqgrad._series import Series
 from seqgrad.display import _parts
 from seqgrad.display._text import words
-from seqgrad.display._theme import PALETTE, STYLES, canvas
+from seqgrad.display._theme import PALETTE, STYLES, canvas, shade
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ class Curve:
     values: Sequence[float]
     reverse: bool = False
     quantity: str = "grad_h"
-    color: str | None = None  # by default the next of the palette
+    color: str | float | None = None  # or its place 0..1 in a sequence of curves; by default the next of the palette
 
     @classmethod
     def from_series(cls, series: Series, label: str | None = None, quantity: str = "grad_h") -> Curve:
@@ -153,10 +153,10 @@ class GradientFlowDisplay:
         if count < len(rows):
             rows = [rows[round(i * (len(rows) - 1) / max(count - 1, 1))] for i in range(count)]
         text = words(lang)
-        shades = _shades(len(rows))
+        places = [k / max(len(rows) - 1, 1) for k in range(len(rows))]
         curves = [
-            Curve(f"{text['step']} {row.step}", row.values, row.reverse, quantity, shade)
-            for row, shade in zip(rows, shades, strict=True)
+            Curve(f"{text['step']} {row.step}", row.values, row.reverse, quantity, place)
+            for row, place in zip(rows, places, strict=True)
         ]
         options.setdefault("title", rows[0].name if rows else None)
         return cls(curves, lang=lang).plot(ax, **options)
@@ -227,8 +227,8 @@ class GradientFlowDisplay:
         scale = _first_nonzero(curve) if relative else 1.0
         shown = [v / scale if 0 < v < math.inf else math.nan for v in values]
         style: dict[str, Any] = {
-            "color": curve.color or PALETTE[number % len(PALETTE)],
-            "linestyle": "-" if curve.color else STYLES[number % len(STYLES)],
+            "color": PALETTE[number % len(PALETTE)] if curve.color is None else shade(ax, curve.color),
+            "linestyle": STYLES[number % len(STYLES)] if curve.color is None else "-",
             "linewidth": 1.8,
         }
         style |= {"label": curve.label, **options}
@@ -255,14 +255,6 @@ class GradientFlowDisplay:
         handles += _parts.mark_keys(text["zero"] if zeros else None, text["bad"] if bad else None)
         if handles:
             ax.legend(handles=handles, frameon=True, framealpha=0.8, fontsize="small")
-
-
-def _shades(count: int) -> list[str]:
-    """Colours for a sequence of training steps, yellow only so far as it still shows on white."""
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colormaps["viridis"](0.1 + 0.78 * i / max(count - 1, 1))) for i in range(count)]
 
 
 def _key(line: Line2D, label: str) -> Line2D:

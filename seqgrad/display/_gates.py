@@ -138,7 +138,4 @@ class GatesDisplay:
             Patch(color=GREY, alpha=0.25, linewidth=0, label=text["most"]),
             *_parts.mark_keys(None, text["bad"] if bad else None),
         ]
-        ax.legend(
-            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.5), ncols=len(handles), frameon=False,
-            fontsize="small", handlelength=1.4, columnspacing=1.2,
-        )  # fmt: skip
+        _parts.legend_below(ax, handles, 42, len(handles))

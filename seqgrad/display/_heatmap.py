@@ -143,7 +143,9 @@ class HeatmapDisplay:
                 low, high = middle / math.sqrt(10), middle * math.sqrt(10)
             shown = numpy.ma.masked_array(table, ~good)
             self.mesh_ = ax.pcolormesh(edges, bounds, shown, cmap=sequence(), norm=LogNorm(low, high), **mesh)
-            self.colorbar_ = ax.figure.colorbar(self.mesh_, ax=ax, label=self._text[self.quantity])
+            self.colorbar_ = ax.figure.colorbar(
+                self.mesh_, ax=ax, label=self._text[self.quantity], ticks=_parts.far_ticks(low, high)
+            )
         for mask, color in ((known & (table == 0), ZERO), (known & ~numpy.isfinite(table), BAD)):
             if mask.any():
                 shown = numpy.ma.masked_array(numpy.ones(table.shape), ~mask)
@@ -178,10 +180,7 @@ class HeatmapDisplay:
             handles.append(Patch(facecolor=paper, edgecolor=GREY, hatch="///", linewidth=0, label=self._text["absent"]))
         handles += marks
         if handles:
-            ax.legend(
-                handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False,
-                fontsize="small", handlelength=1.4, columnspacing=1.2,
-            )  # fmt: skip
+            _parts.legend_below(ax, handles, 42, 3)
 
 
 def _columns(rows: Sequence[Row]) -> tuple[list[list[list[float]]], list[float]]:

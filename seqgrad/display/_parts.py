@@ -53,6 +53,26 @@ def open_limits(ax: Axes, before: tuple[float, float] | None, values: Iterable[f
     if before is not None:
         bottom, top = min(bottom, before[0]), max(top, before[1])
     ax.set_ylim(bottom, top)
+    ticks = far_ticks(bottom, top)
+    if ticks is not None:
+        ax.set_yticks(ticks)
+
+
+def far_ticks(low: float, high: float) -> list[float] | None:
+    """Ticks of a log axis too long for matplotlib's own, which overflow in search of one more decade."""
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    return [10.0**k for k in range(first, last + 1, 60)] if last - first > 200 else None
+
+
+def legend_below(ax: Axes, handles: Sequence[Any], points: float, columns: int) -> None:
+    """A legend under the axes, ``points`` below them whatever their height, so that the layout can make room."""
+    from matplotlib.transforms import ScaledTranslation
+
+    down = ScaledTranslation(0, -points / 72, ax.figure.dpi_scale_trans)  # type: ignore[union-attr, unused-ignore]
+    ax.legend(
+        handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=ax.transAxes + down,
+        ncols=columns, frameon=False, fontsize="small", handlelength=1.4, columnspacing=1.2, borderaxespad=0,
+    )  # fmt: skip
 
 
 def whole_ticks(axis: Any, bins: int = 8) -> None:

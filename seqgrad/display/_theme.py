@@ -60,7 +60,8 @@ def settings(name: str) -> dict[str, Any]:
 def theme(name: str | None) -> Iterator[None]:
     """Figures made inside the block are ``"light"`` or ``"dark"``; None leaves rcParams as they are.
 
-    rcParams are as before when the block ends.
+    A theme starts from matplotlib's own defaults, so that it looks the same everywhere. rcParams are as before when
+    the block ends.
 
     Raises:
         ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.
@@ -75,11 +76,11 @@ def theme(name: str | None) -> Iterator[None]:
         >>> plt.close(figure)
     """
     try:
-        import matplotlib
+        import matplotlib.style
     except ImportError as error:
         raise ImportError("plots need matplotlib: pip install 'seqgrad[plot]'") from error
     chosen: Any = {} if name is None else settings(name)
-    with matplotlib.rc_context(chosen):
+    with matplotlib.style.context(chosen, after_reset=name is not None):
         yield
 
 
@@ -113,6 +114,18 @@ def blank(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     engine: Any = figure.get_layout_engine()
     engine.set(**MARGIN)
     return figure, figure.add_subplot()
+
+
+def shade(ax: Axes, color: str | float) -> Any:
+    """A colour as it is, or viridis at a place 0..1, without the end that the paper of ``ax`` would swallow."""
+    if isinstance(color, str):
+        return color
+    import matplotlib
+    from matplotlib.colors import to_rgb
+
+    dark = sum(to_rgb(ax.get_facecolor())) < 1.5
+    low, high = (0.3, 1.0) if dark else (0.08, 0.86)
+    return matplotlib.colormaps["viridis"](low + (high - low) * color)
 
 
 def sequence() -> ListedColormap:

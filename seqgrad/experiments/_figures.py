@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from seqgrad.experiments._findings import Finding
     from seqgrad.experiments.char_model import Checkpoint
+    from seqgrad.rules import Finding
 
 Say = Callable[[str], str]
 
@@ -110,10 +110,10 @@ def growth(
         label=say("explosion.growth.loud"),
     )  # fmt: skip
     ax.axhline(100, color=COLORS["toy"], linestyle=":", label=say("explosion.growth.limit"))
-    if finding:
-        ax.plot([finding.t - 1], [finding.value], marker="o", markersize=9, markerfacecolor="none", color=RED)
+    if finding and finding.t is not None:
+        ax.plot([finding.t], [finding.value], marker="o", markersize=9, markerfacecolor="none", color=RED)
         ax.annotate(
-            f"t = {finding.t}", (finding.t - 1, finding.value), xytext=(8, 8), textcoords="offset points",
+            f"t = {finding.t + 1}", (finding.t, finding.value), xytext=(8, 8), textcoords="offset points",
             ha="left", color=RED,
         )  # fmt: skip
     log_axis(ax, say("axis.relative"))

@@ -1,25 +1,17 @@
-"""Read a recorded gradient and say what is wrong with it, where, and since which training step."""
+"""The lesson's detector: read one recorded series and say what is wrong with it, in the lesson's words.
+
+A training is watched by ``seqgrad.Monitor``; this looks at a single series, and its messages count timesteps from 1 as
+the lesson does.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Finding:
-    """What a rule saw: ``t`` counts timesteps from 1, ``step`` training steps from 1."""
-
-    rule: str
-    step: int
-    series: str
-    t: int
-    value: float
-    threshold: float
-    message: str
+from seqgrad.rules import Finding
 
 
 def scan(
@@ -40,7 +32,7 @@ def scan(
             f"training step {step}: {name} turns {value} in the {where} pass at timestep {t} of {len(norms)}; start "
             "again and clip from step 1: seqgrad.clip.grad_norm_(model, 1.0, nonfinite='raise')"
         )
-        found.append(Finding("NonFinite", step, name, t, value, math.inf, text))
+        found.append(_finding("NonFinite", step, name, t, value, math.inf, text))
     big = [t for t, value in enumerate(norms, 1) if math.isfinite(value) and value > limit]
     if big:
         top = max(norms[t - 1] for t in big)
@@ -48,8 +40,14 @@ def scan(
             f"training step {step}: {name} passes {limit:g} at timestep {big[-1]} of {len(norms)} and reaches "
             f"{top:.3g} at timestep {1 + norms.index(top)}; clip it: seqgrad.clip.grad_norm_(model, 1.0)"
         )
-        found.append(Finding("Exploding", step, name, big[-1], norms[big[-1] - 1], limit, text))
+        found.append(_finding("Exploding", step, name, big[-1], norms[big[-1] - 1], limit, text))
     return found
+
+
+def _finding(rule: str, step: int, name: str, t: int, value: float, threshold: float, text: str) -> Finding:
+    """``t`` from 1, as in the message; a Finding counts timesteps from 0."""
+    action = text.rpartition(": ")[2]
+    return Finding(rule, "error", step, "", name, t - 1, value, threshold, text, action=action)
 
 
 def _first_bad(norms: list[float], states: Tensor | None) -> tuple[str, int, float] | None:

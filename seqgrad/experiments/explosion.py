@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 import seqgrad as sg
-from seqgrad.experiments._findings import Finding, scan
+from seqgrad.experiments._findings import scan
 from seqgrad.experiments._measure import Setup, build
 from seqgrad.experiments._result import Progress, Result, median, positive, reporter, seeded
 from seqgrad.experiments.claims import judge
 from seqgrad.experiments.tasks import first_element
+from seqgrad.rules import Finding
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,7 +87,7 @@ class Explosion(Result):
             "gain": self.gain, "lag": len(self.linear) - 1, "linear_first": self.linear[0] / self.linear[-1],
             "saturated_first": self.saturated[0] / self.saturated[-1],
             "finding": self.finding.message if self.finding else "-",
-            "finding_t": self.finding.t if self.finding else 0,
+            "finding_t": _from_one(self.finding),
         }  # fmt: skip
         facts |= self.clipping
         broken = [run.broken_at for run in self.runs("relu", False) if run.broken_at]
@@ -94,7 +95,7 @@ class Explosion(Result):
         facts |= {
             "seeds": len(self.runs("relu", True)),
             "broken_at": median([float(step) for step in broken]) if broken else 0,
-            "nan_finding": seen[0].message if seen else "-", "nan_t": seen[0].t if seen else 0,
+            "nan_finding": seen[0].message if seen else "-", "nan_t": _from_one(seen[0] if seen else None),
             "relu_start": median([run.losses[0] for run in self.runs("relu", True)] or [math.nan]),
             "relu_end": median([_tail(run) for run in self.runs("relu", True)] or [math.nan]),
             "relu_accuracy": median([run.accuracy for run in self.runs("relu", True)] or [math.nan]),
@@ -144,6 +145,11 @@ def explosion(
     result.claims = _judge(result)
     result.seconds = time.perf_counter() - start
     return result
+
+
+def _from_one(finding: Finding | None) -> int:
+    """Its timestep as the lesson counts, 0 for none."""
+    return 0 if finding is None or finding.t is None else finding.t + 1
 
 
 def _norms(gain: float, *, noise: float, seed: int = 0) -> Any:

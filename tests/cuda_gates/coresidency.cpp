@@ -93,8 +93,8 @@ int blocks_per_multiprocessor(const DeviceLimits& l, const Kernel& kernel, const
   function.numBlockBarriers = 1;
   const cudaOccDeviceState state;
   cudaOccResult result;
-  const cudaOccError error = cudaOccMaxActiveBlocksPerMultiprocessor(&result, &device, &function, &state, p.tiles.threads,
-                                                                     static_cast<size_t>(p.shared_bytes));
+  const cudaOccError error =
+      cudaOccMaxActiveBlocksPerMultiprocessor(&result, &device, &function, &state, p.tiles.threads, static_cast<size_t>(p.shared_bytes));
   return error == CUDA_OCC_SUCCESS ? result.activeBlocksPerMultiprocessor : -static_cast<int>(error);
 }
 
@@ -148,9 +148,11 @@ class Survey {
     const std::string type = kTypes[static_cast<int>(q.dtype)];
     const std::string what = pass + " " + cell + " " + type;
     const auto kernel = kernels.find({architecture, pass, cell, type});
-    const std::string wrong = kernel == kernels.end() ? "planned, but there is no such kernel for the device" : broken(device.limits, kernel->second, p);
+    const std::string wrong =
+        kernel == kernels.end() ? "planned, but there is no such kernel for the device" : broken(device.limits, kernel->second, p);
     if (wrong.empty() || !said.insert(what + name(p.path)).second) return;  // one example of each kind is enough
-    std::cout << "broken " << device.name << " " << what << ", path " << name(p.path) << ", N " << q.N << ", H " << q.H << ": " << wrong << "\n";
+    std::cout << "broken " << device.name << " " << what << ", path " << name(p.path) << ", N " << q.N << ", H " << q.H << ": " << wrong
+              << "\n";
   }
 };
 

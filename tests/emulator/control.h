@@ -40,6 +40,9 @@ class Report : public std::runtime_error {
 // What the driver would refuse comes back as an error code; the details are here, and in cudaGetErrorString.
 const std::string& last_refusal();
 
+// Streams are being captured into a graph: queries say so, and waiting for one fails. (Work still runs at once.)
+void set_capturing(bool on);
+
 // Whether this executable carries ASan or TSan.
 bool sanitized();
 

@@ -19,6 +19,7 @@ std::string why;   // of the last refusal
 std::string text;  // what cudaGetErrorString last handed out
 cudaError_t why_code = cudaSuccess;
 std::map<const void*, int64_t> attributes;
+bool capturing = false;
 
 cudaError_t remember(cudaError_t code) {
   if (code != cudaSuccess) pending = code;
@@ -67,6 +68,8 @@ int64_t opted_in(const void* kernel) {
 
 void set_refusal(cudaError_t code, const std::string& reason) { why_code = pending = code, why = reason; }
 const std::string& last_refusal() { return why; }
+
+void set_capturing(bool on) { capturing = on; }
 
 }  // namespace seqgrad::emulator
 
@@ -153,11 +156,11 @@ cudaError_t cudaFree(void* memory) {
 
 cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t) { return cudaMalloc(memory, bytes); }
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t) { return cudaFree(memory); }
-cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return remember(capturing ? cudaErrorStreamCaptureUnsupported : cudaSuccess); }
 cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) {
-  *status = cudaStreamCaptureStatusNone;
+  *status = capturing ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
   return cudaSuccess;
 }
 

@@ -1,0 +1,28 @@
+"""The broken-model zoo: the instrument names cause, place and timestep in each, and keeps silent on the healthy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from zoo import BROKEN, HEALTHY, Specimen
+
+
+@pytest.mark.parametrize("specimen", BROKEN, ids=lambda s: s.name.replace(" ", "_"))
+def test_the_instrument_names_cause_place_and_timestep(specimen: Specimen) -> None:
+    torch.manual_seed(0)
+    found = specimen.run()
+    assert found, "nothing was found"
+    first = found[0]
+    assert (first.rule, first.module, first.series, first.t) == (
+        specimen.rule, specimen.module, specimen.series, specimen.t,
+    ), [str(finding) for finding in found]  # fmt: skip
+    assert first.severity == specimen.severity
+    if specimen.sample is not None:
+        assert first.sample == specimen.sample
+    assert first.message.endswith(f": {first.action}")
+
+
+@pytest.mark.parametrize("train", HEALTHY, ids=lambda train: train.__name__)
+def test_the_instrument_is_silent_on_the_healthy(train) -> None:
+    torch.manual_seed(0)
+    assert [str(finding) for finding in train() if finding.severity != "info"] == []

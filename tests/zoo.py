@@ -1,0 +1,476 @@
+"""The zoo: networks broken in one known way each, and healthy ones, trained a few steps under a monitor.
+
+Every specimen is built so that place and timestep of its trouble follow from arithmetic, not from a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import seqgrad as sg
+from seqgrad.rules import Finding
+
+T, N, I, H = 40, 4, 3, 16  # noqa: E741 - the letters of the formulas
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """``run`` trains it and gives the findings of the step at which the trouble shows, the worst first."""
+
+    name: str
+    run: Callable[[], list[Finding]]
+    rule: str
+    module: str
+    series: str
+    t: int | None
+    sample: int | None = None
+    severity: str = "warning"
+
+
+class Model(nn.Module):
+    """A recurrent layer ``rnn``, and what ``read`` takes of its output ``[T, N, H]``."""
+
+    def __init__(self, rnn: nn.Module, read: Callable[[Tensor], Tensor] = lambda out: out[-1]) -> None:
+        super().__init__()
+        self.rnn, self.read = rnn, read
+
+    def forward(self, x: Tensor, **options: Any) -> Tensor:
+        return self.read(self.rnn(x, **options)[0])
+
+
+def orthogonal(gain: float, size: int = H) -> Tensor:
+    return gain * torch.linalg.qr(torch.randn(size, size))[0]
+
+
+def quiet_rnn(gain: float, **options: Any) -> sg.RNN:
+    """At x = h = 0 its Jacobian is ``gain`` times an orthogonal matrix at every timestep: norms are gain^lag."""
+    rnn = sg.RNN(I, H, **options)
+    with torch.no_grad():
+        for name, p in rnn.named_parameters():
+            p.copy_(orthogonal(gain)) if "weight_hh" in name else p.zero_() if "bias" in name else None
+    return rnn
+
+
+def observed(
+    model: nn.Module,
+    batch: Callable[[], Tensor],
+    *,
+    loss: Callable[[Tensor], Tensor] = lambda y: y.square().mean(),
+    steps: int = 1,
+    optimizer: torch.optim.Optimizer | None = None,
+    clear: bool = True,
+    **options: Any,
+) -> list[Finding]:
+    """Train some steps, each one observed; the last step's findings."""
+    mon = sg.Monitor(model, every=1, on_finding=None)
+    found: list[Finding] = []
+    for _ in range(steps):
+        with mon:
+            value = loss(model(batch(), **options))
+            value.backward()
+        found = mon.step(loss=value)
+        if optimizer is not None:
+            optimizer.step()
+        if clear:
+            model.zero_grad()
+    return found
+
+
+def zeros() -> Tensor:
+    return torch.zeros(T, N, I)
+
+
+def noise(scale: float = 1.0) -> Callable[[], Tensor]:
+    return lambda: scale * torch.randn(T, N, I)
+
+
+def first_unit(y: Tensor) -> Tensor:
+    """A loss whose gradient has norm 1 in every sample."""
+    return y[..., 0].sum()
+
+
+# -- broken: gradients -------------------------------------------------------------------------------------------------
+def vanishing_tanh() -> list[Finding]:
+    return observed(Model(quiet_rnn(0.5)), zeros, loss=first_unit)  # 0.5^10 < 1e-3
+
+
+def vanishing_gru_in_a_deep_model() -> list[Finding]:
+    gru = sg.GRU(I, H, num_layers=2)
+    with torch.no_grad():
+        for name, p in gru.named_parameters():
+            p.zero_() if "bias" in name or "weight_hh" in name else None
+        for layer, z in (("l0", 0.9), ("l1", 0.25)):  # oracle C1: at zero weights the norm is z^lag
+            getattr(gru, f"bias_ih_{layer}")[H : 2 * H] = math.log(z / (1 - z))
+    return observed(nn.Sequential(Model(gru)), zeros, loss=first_unit)
+
+
+def vanishing_reverse_direction() -> list[Finding]:
+    rnn = quiet_rnn(1.0, bidirectional=True)
+    with torch.no_grad():
+        rnn.weight_hh_l0_reverse.mul_(0.5)
+    # Read where the reverse direction ends; the forward one has made a single step there.
+    return observed(Model(rnn, lambda out: out[0, :, H:]), zeros, loss=first_unit)
+
+
+def exploding_gain() -> list[Finding]:
+    return observed(Model(quiet_rnn(1.5)), zeros, loss=first_unit)  # 2 * 1.5^10 > 100, N = 4 samples
+
+
+def exploding_cell_in_a_loop() -> list[Finding]:
+    class Loop(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.step = sg.RNNCell(I, H)
+            with torch.no_grad():
+                self.step.weight_hh.copy_(orthogonal(1.5))
+                self.step.bias_ih.zero_()
+                self.step.bias_hh.zero_()
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = x.new_zeros(x.shape[1], H)
+            for now in x:
+                h = self.step(now, h)
+            return h
+
+    return observed(Loop(), zeros, loss=first_unit)
+
+
+def lr_too_high() -> list[Finding]:
+    torch.manual_seed(1)
+    model = Model(quiet_rnn(1.0))
+    return observed(model, noise(), steps=2, optimizer=torch.optim.SGD(model.parameters(), lr=500.0))
+
+
+def loss_summed_and_scaled() -> list[Finding]:
+    return observed(Model(quiet_rnn(1.0)), zeros, loss=lambda y: 1e4 * first_unit(y))
+
+
+def loss_scaled_away() -> list[Finding]:
+    return observed(Model(quiet_rnn(1.0)), zeros, loss=lambda y: 1e-12 * first_unit(y))
+
+
+def half_precision_underflow() -> list[Finding]:
+    rnn = quiet_rnn(1.0).half()
+    with torch.no_grad():
+        rnn.weight_hh_l0.copy_(0.5 * torch.eye(H))
+    # 2^-20 where the loss enters, halved with every step: below 2^-24 after five.
+    return observed(Model(rnn), lambda: zeros().half(), loss=lambda y: first_unit(y.float()) * 2.0**-20)
+
+
+# -- broken: NaN and Inf -----------------------------------------------------------------------------------------------
+def nan_in_the_input() -> list[Finding]:
+    def batch() -> Tensor:
+        x = torch.randn(T, N, I)
+        x[7, 2, 1] = math.nan
+        return x
+
+    return observed(Model(sg.LSTM(I, H)), batch)
+
+
+def nan_in_the_reverse_input() -> list[Finding]:
+    def batch() -> Tensor:
+        x = torch.randn(T, N, I)
+        x[5, 1], x[9, 3] = math.nan, math.nan
+        return x
+
+    class Backwards(Model):
+        """The reverse direction alone: it meets t = 9 before t = 5."""
+
+        def forward(self, x: Tensor, **options: Any) -> Tensor:
+            return super().forward(x.flip(0), **options)
+
+    return observed(Backwards(sg.LSTM(I, H)), batch)
+
+
+def nan_born_in_the_backward() -> list[Finding]:
+    def root(out: Tensor) -> Tensor:
+        return out[-1].sum() + (0 * out[11, 1]).sum().sqrt()  # d sqrt(0) = inf, and 0 * inf = NaN
+
+    return observed(Model(sg.GRU(I, H), root), noise(), loss=lambda y: y)
+
+
+def inf_born_in_the_state() -> list[Finding]:
+    rnn = sg.RNN(I, H, nonlinearity="relu")
+    with torch.no_grad():
+        rnn.weight_hh_l0.copy_(1e6 * torch.eye(H))
+        rnn.weight_ih_l0.fill_(1.0)
+        rnn.bias_ih_l0.zero_()
+        rnn.bias_hh_l0.zero_()
+    # h_t = 3 * 1e6^t after an input of 1 at t = 0: beyond 3.4e38 at t = 7.
+    return observed(Model(rnn), lambda: torch.cat([torch.ones(1, N, I), torch.zeros(T - 1, N, I)]), loss=first_unit)
+
+
+def nan_in_a_weight() -> list[Finding]:
+    model = Model(sg.GRU(I, H, num_layers=2))
+    with torch.no_grad():
+        model.rnn.weight_hh_l1[3, 4] = math.nan
+    return observed(model, noise())
+
+
+# -- broken: states ----------------------------------------------------------------------------------------------------
+def dead_relu() -> list[Finding]:
+    rnn = sg.RNN(I, H, nonlinearity="relu")
+    with torch.no_grad():
+        rnn.weight_ih_l0.abs_()
+        rnn.weight_hh_l0.copy_(0.9 * torch.eye(H))
+        rnn.bias_ih_l0.zero_()
+        rnn.bias_hh_l0.zero_()
+
+    def batch() -> Tensor:
+        x = torch.rand(T, N, I)
+        x[12:] -= 100.0  # from here on every unit's input is far below 0
+        return x
+
+    return observed(Model(rnn, lambda out: out), batch)
+
+
+def saturated_tanh() -> list[Finding]:
+    rnn = sg.RNN(I, H)
+    with torch.no_grad():
+        rnn.weight_ih_l0.copy_(torch.randn(H, I).sign())
+
+    def batch() -> Tensor:
+        x = 0.01 * torch.randn(T, N, I)
+        x[10:] += torch.tensor([100.0, 10.0, 30.0])  # no combination of signs cancels
+        return x
+
+    return observed(Model(rnn, lambda out: out), batch)
+
+
+def output_gate_closed() -> list[Finding]:
+    lstm = sg.LSTM(I, H)
+    with torch.no_grad():
+        lstm.bias_ih_l0[3 * H :] = -12.0
+    return observed(Model(lstm, lambda out: out), noise())
+
+
+def gates_torn_apart() -> list[Finding]:
+    gru = sg.GRU(I, H, bidirectional=True)
+    with torch.no_grad():
+        gru.weight_ih_l0_reverse.mul_(1e4)
+    return observed(Model(gru, lambda out: out), noise())
+
+
+# -- broken: usage -----------------------------------------------------------------------------------------------------
+def output_read_at_a_sample() -> list[Finding]:
+    """Data [N, T, I] into a layer that expects [T, N, I]; the reader means the last timestep and gets a sample."""
+    return observed(Model(sg.GRU(I, H), lambda out: out[:, -1]), lambda: torch.randn(12, T, I))
+
+
+def smooth_data_with_axes_swapped() -> list[Finding]:
+    def batch() -> Tensor:
+        phase, t = 7 * torch.rand(12, 1, I), torch.arange(T).view(1, T, 1)
+        return torch.sin(0.3 * t + phase)  # [N, T, I]
+
+    return observed(Model(sg.GRU(I, H), lambda out: out.mean(0)), batch)
+
+
+def padding_counted_as_data() -> list[Finding]:
+    def batch() -> Tensor:
+        x = torch.randn(T, N, I)
+        for n, length in enumerate((40, 31, 12, 22)):
+            x[length:, n] = 0.5
+        return x
+
+    return observed(Model(sg.GRU(I, H)), batch)
+
+
+def forgotten_zero_grad() -> list[Finding]:
+    model = Model(sg.GRU(I, H))
+    return observed(model, noise(), steps=3, clear=False, optimizer=torch.optim.SGD(model.rnn.parameters(), lr=1e-3))
+
+
+def missing_detach() -> list[Finding]:
+    """The state goes from one training step to the next with its graph: torch refuses the second backward."""
+    rnn = sg.GRU(I, H)
+    mon = sg.Monitor(nn.ModuleDict({"rnn": rnn}), every=1, on_finding=None)
+    state, found = None, []
+    for _ in range(2):
+        with contextlib.suppress(RuntimeError), mon:
+            out, state = rnn(torch.randn(T, N, I), state)
+            out.square().mean().backward()
+        found = mon.step()
+    return found
+
+
+def missing_detach_between_chunks() -> list[Finding]:
+    """retain_graph=True silences torch, and every chunk's backward goes through all chunks before it."""
+    rnn = sg.GRU(I, H)
+    mon = sg.Monitor(nn.ModuleDict({"rnn": rnn}), every=1, on_finding=None)
+    state = None
+    with mon:
+        for chunk, _, _, _ in sg.tbptt(torch.randn(T, N, I), size=10):
+            out, state = rnn(chunk, state)
+            out.square().mean().backward(retain_graph=True)
+    return mon.step()
+
+
+BROKEN = [
+    Specimen("vanishing tanh", vanishing_tanh, "Vanishing", "rnn", "l0", T - 1 - 10),
+    Specimen("vanishing GRU, second layer", vanishing_gru_in_a_deep_model, "Vanishing", "0.rnn", "l1", T - 1 - 5),
+    Specimen("vanishing, reverse direction", vanishing_reverse_direction, "Vanishing", "rnn", "l0_reverse", 10),
+    Specimen("exploding gain", exploding_gain, "Exploding", "rnn", "l0", T - 1 - 10, severity="error"),
+    Specimen("exploding cell", exploding_cell_in_a_loop, "Exploding", "step", "cell", T - 1 - 10, severity="error"),
+    Specimen("lr too high", lr_too_high, "LearningRate", "rnn", "", None),
+    Specimen("loss scaled up", loss_summed_and_scaled, "LossScale", "rnn", "l0", T - 1, severity="error"),
+    Specimen("loss scaled away", loss_scaled_away, "LossScale", "rnn", "l0", T - 1),
+    Specimen("fp16 underflow", half_precision_underflow, "Underflow", "rnn", "l0", T - 1 - 5, 0),
+    Specimen("NaN in the input", nan_in_the_input, "NonFinite", "rnn", "l0", 7, 2, "error"),
+    Specimen("two NaN in the input", nan_in_the_reverse_input, "NonFinite", "rnn", "l0", T - 1 - 9, 3, "error"),
+    Specimen("NaN of the backward", nan_born_in_the_backward, "NonFinite", "rnn", "l0", 11, 1, "error"),
+    Specimen("Inf of the state", inf_born_in_the_state, "NonFinite", "rnn", "l0", 7, 0, "error"),
+    Specimen("NaN in a weight", nan_in_a_weight, "NonFinite", "rnn", "weight_hh_l1", 0, 0, "error"),
+    Specimen("dead relu", dead_relu, "DeadUnits", "rnn", "l0", 12),
+    Specimen("saturated tanh", saturated_tanh, "Saturation", "rnn", "l0", 10),
+    Specimen("closed output gate", output_gate_closed, "Saturation", "rnn", "l0", 0),
+    Specimen("gates torn apart, reverse", gates_torn_apart, "Saturation", "rnn", "l0_reverse", T - 1),
+    Specimen("output read at a sample", output_read_at_a_sample, "SwappedAxes", "rnn", "l0", 11, T - 1),
+    Specimen("batch and time swapped", smooth_data_with_axes_swapped, "SwappedAxes", "rnn", "l0", 0, 0),
+    Specimen("padding as data", padding_counted_as_data, "Padding", "rnn", "l0", 12, 2),
+    Specimen("forgotten zero_grad", forgotten_zero_grad, "StaleGradients", "rnn", "", None, None, "error"),
+    Specimen("missing detach", missing_detach, "MissingDetach", "rnn", "l0", 0, None, "error"),
+    Specimen("missing detach, chunks", missing_detach_between_chunks, "MissingDetach", "rnn", "l0", 9),
+]
+
+
+# -- healthy -----------------------------------------------------------------------------------------------------------
+def _trained(
+    model: nn.Module, batch: Callable[[], Tensor], *, steps: int = 8, loss: Any = None, **options: Any
+) -> list[Finding]:
+    """All findings of a short, sound training with Adam and clipping."""
+    mon = sg.Monitor(model, every=1, on_finding=None)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    found: list[Finding] = []
+    for _ in range(steps):
+        optimizer.zero_grad()
+        with mon:
+            value = (loss or (lambda y: y.square().mean()))(model(batch(), **options))
+            value.backward()
+        found += mon.step(loss=value)
+        sg.clip.grad_norm_(model, 1.0)
+        optimizer.step()
+    return found
+
+
+def lstm_with_open_forget_gates() -> list[Finding]:
+    return _trained(nn.Sequential(Model(sg.init.chrono_(sg.LSTM(I, H), 2 * T)), nn.Linear(H, 2)), noise())
+
+
+def orthogonal_tanh() -> list[Finding]:
+    rnn = sg.init.identity_(sg.RNN(I, H))
+    return _trained(nn.Sequential(Model(sg.init.orthogonal_(rnn)), nn.Linear(H, 2)), noise(0.1))
+
+
+def identity_relu() -> list[Finding]:
+    rnn = sg.init.identity_(sg.RNN(I, H, nonlinearity="relu"))
+    return _trained(nn.Sequential(Model(rnn), nn.Linear(H, 2)), noise(0.3))
+
+
+def residual() -> list[Finding]:
+    rnn = sg.ResidualRNN(I, H, residual_scale=1 / T)
+    return _trained(nn.Sequential(Model(rnn), nn.Linear(H, 2)), noise())
+
+
+def tagger_with_lengths() -> list[Finding]:
+    rnn = sg.LSTM(I, H, num_layers=2, bidirectional=True, dropout=0.2)
+    lengths = torch.tensor([40, 31, 12, 22])
+
+    class Tagger(Model):
+        def forward(self, x: Tensor, **options: Any) -> Tensor:
+            return super().forward(x, lengths=lengths)
+
+    def batch() -> Tensor:
+        x = torch.randn(T, N, I)
+        return torch.where((torch.arange(T).unsqueeze(1) < lengths).unsqueeze(2), x, 0.0)
+
+    return _trained(nn.Sequential(Tagger(rnn, lambda out: out), nn.Linear(2 * H, 2)), batch)
+
+
+def truncated_language_model() -> list[Finding]:
+    """A state carried over chunks and steps, detached; gradients accumulate over two chunks per optimizer step."""
+    rnn, head = sg.GRU(I, H, batch_first=True), nn.Linear(H, I)
+    model = nn.ModuleDict({"rnn": rnn, "head": head})
+    mon = sg.Monitor(model, every=1, on_finding=None)
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    state, found = None, []
+    for _ in range(6):
+        for chunk, _, _, _ in sg.tbptt(torch.randn(N, 20, I), size=10, batch_first=True):
+            with mon:
+                out, state = rnn(chunk, sg.detach(state))
+                (head(out).square().mean() / 2).backward()
+        found += mon.step()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+    return found
+
+
+def converted_encoder_and_decoder() -> list[Finding]:
+    """torch.nn's layers converted; the decoder starts from the encoder's state, made outside the block."""
+    model = sg.convert_(nn.ModuleDict({"encoder": nn.GRU(I, H), "decoder": nn.GRU(I, H), "head": nn.Linear(H, I)}))
+    mon = sg.Monitor(model, every=1, on_finding=None)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    found = []
+    for _ in range(4):
+        x = torch.randn(8, N, I)
+        _, state = model["encoder"](x)
+        with mon:
+            loss = model["head"](model["decoder"](x, state)[0]).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        found += mon.step(loss=loss)
+    return found
+
+
+def smooth_signals() -> list[Finding]:
+    def batch() -> Tensor:
+        phase, t = 7 * torch.rand(12, 1, I), torch.arange(T).view(1, T, 1)
+        return torch.sin(0.3 * t + phase)
+
+    model = nn.Sequential(Model(sg.GRU(I, H, batch_first=True), lambda out: out), nn.Linear(H, 2))
+    return _trained(model, batch)
+
+
+def masked_loss_over_padding() -> list[Finding]:
+    def batch() -> Tensor:
+        x = torch.randn(T, N, I)
+        for n, length in enumerate((40, 31, 12, 22)):
+            x[length:, n] = 0.0
+        return x
+
+    inside = torch.arange(T).unsqueeze(1) < torch.tensor([40, 31, 12, 22])
+    return _trained(Model(sg.GRU(I, H), lambda out: out), batch, loss=lambda y: y[inside].square().mean())
+
+
+def scaled_half_precision() -> list[Finding]:
+    rnn = quiet_rnn(1.0).half()
+    model = Model(rnn)
+    mon = sg.Monitor(model, every=1, on_finding=None)
+    found = []
+    for _ in range(3):
+        with mon:
+            (first_unit(model((0.1 * torch.randn(T, N, I)).half()).float()) * 2.0**-20 * 2.0**16).backward()
+        found += mon.step(scaler=2.0**16)
+        model.zero_grad()
+    return found
+
+
+HEALTHY = [
+    lstm_with_open_forget_gates,
+    orthogonal_tanh,
+    identity_relu,
+    residual,
+    tagger_with_lengths,
+    truncated_language_model,
+    converted_encoder_and_decoder,
+    smooth_signals,
+    masked_loss_over_padding,
+    scaled_half_precision,
+]
