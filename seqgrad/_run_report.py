@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from seqgrad import _html, display
 from seqgrad._page import environment, figure, page, png, write_whole
 from seqgrad._record_text import sparkline
-from seqgrad.history import History
+from seqgrad._tail import Tail
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seqgrad._finding import Finding
+    from seqgrad.history import History
 
 DRAWN = 4  # series per run that get figures; the table has them all
 FINDINGS = 200  # per run; the newest
@@ -90,11 +90,11 @@ def load_runs(path: Path) -> dict[str, History]:
                          f"sinks=[seqgrad.sinks.JSONL({str(path / 'run.jsonl')!r})]")  # fmt: skip
     runs: dict[str, History] = {}
     for file in files:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            runs[file.stem] = History.load(file)
-        if caught:
-            runs[file.stem].header["torn"] = True
+        tail = Tail(file, keep=None)
+        tail.poll()
+        runs[file.stem] = tail.history
+        if tail.torn:
+            tail.history.header["torn"] = True
     return runs
 
 

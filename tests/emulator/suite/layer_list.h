@@ -31,7 +31,7 @@ inline const LayerProblem kProblems[] = {
     {"clip by value",                     CellId::lstm,            kF32,  kGrid,   5, 3, 2, 12, {.rows = 2, .units = 4, .clip = kValue}},
     {"clip by value, no norms",           CellId::rnn_relu,        kF32,  kGrid,   3, 3, 2, 9,  {.rows = 3, .units = 3, .norms = false, .clip = kValue}},
     {"clip by norm, no norms",            CellId::gru,             kF32,  kGrid,   3, 2, 2, 8,  {.rows = 1, .units = 4, .norms = false, .skewed = true, .clip = kNorm}},
-    {"clip by norm",                      CellId::gru,             kF16,  kGrid,   3, 3, 2, 24, {.rows = 2, .units = 8, .ragged = true, .clip = kNorm}},
+    {"aligned rows, chunks of K",         CellId::gru,             kF16,  kGrid,   3, 3, 2, 40, {.rows = 2, .units = 16, .k_chunk = 16, .ragged = true, .clip = kNorm}},
     {"chunks of K",                       CellId::lstm,            kBf16, kGrid,   3, 2, 2, 34, {.rows = 2, .units = 17, .k_chunk = 16}},
     {"clip by norm",                      CellId::gru,             kF32,  kStep,   3, 3, 2, 9,  {.ragged = true, .clip = kNorm}},
     {"several warps",                     CellId::lstm,            kF64,  kStep,   3, 2, 2, 70, {.reverse = true, .ragged = true, .clip = kValue}},
