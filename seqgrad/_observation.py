@@ -27,14 +27,28 @@ class Pass:
         self.series = series
 
     @cached_property
+    def curves(self) -> dict[str, Tensor]:
+        """``[T]`` norm over the batch of every recorded quantity, as ``series.norm(quantity)`` gives it."""
+        series = self.series
+        names = [quantity for quantity in series.quantities if quantity != "clip_hits"]
+        rows = series.data[: len(names)]  # clip_hits is the last row
+        if series.lengths is not None:
+            rows = torch.where(_figures.alive(series.steps, series.batch, series.lengths), rows, 0.0)
+        norms = _figures.batch_norm(rows.reshape(-1, series.batch)).view(len(names), series.steps)
+        return dict(zip(names, norms, strict=True))
+
+    @cached_property
     def norms(self) -> list[float]:
         """``[T]`` norm of grad_h over the batch."""
-        return self.series.norm("grad_h").tolist()
+        return self.curves["grad_h"].tolist()
 
     @cached_property
     def profile(self) -> Tensor:
-        """``[K]`` against the lag."""
-        return self.series.profile("grad_h")
+        """``[K]`` against the lag; without lengths it follows from the norms."""
+        if self.series.lengths is not None or not self.series.batch:
+            return self.series.profile("grad_h")
+        norms = self.norms if self.series.reverse else self.norms[::-1]
+        return torch.tensor(norms, dtype=torch.float64) / math.sqrt(self.series.batch)
 
     @cached_property
     def start(self) -> int | None:
@@ -65,15 +79,22 @@ class Pass:
 
     @cached_property
     def transmission(self) -> float:
-        """See Series.transmission."""
-        return self.series.transmission()
+        """See Series.transmission; without lengths it follows from the norms."""
+        series = self.series
+        if series.lengths is not None or series.grad_carry is None or series.steps < 2:
+            return series.transmission()
+        total, carried = self.curves["grad_h"], self.curves["grad_carry"]
+        before, after = (total[:-1], carried[1:]) if series.reverse else (total[1:], carried[:-1])
+        return _figures.carried_share(before, after, torch.finfo(series.data.dtype).tiny)
 
     @cached_property
     def figures(self) -> dict[str, float]:
         """What histories keep per step."""
         curve, series = self.profile, self.series
         factor = _figures.decay(curve, torch.finfo(series.data.dtype).tiny)
+        finite = [value for value in self.norms if math.isfinite(value)]
         return {
+            "peak": max(finite, default=math.nan),
             "ratio": _figures.ratio(curve),
             "horizon": float(_figures.horizon(curve, HORIZON)),
             "decay": factor,
@@ -81,6 +102,19 @@ class Pass:
             "transmission": self.transmission,
         }
 
+    @cached_property
+    def amplifies(self) -> bool:
+        """Whether the recurrence makes the gradient larger on its way back, and not just more losses that add up."""
+        if self.start is None:
+            return False
+        largest = float(torch.nan_to_num(self.profile, posinf=0.0).max())
+        if not largest > 2 * float(self.profile[self.start]):
+            return False
+        if self.series.cell == "lstm" or self.series.grad_carry is None:
+            return True  # what an LSTM carries in its cell state is not in transmission; a cell in a loop has none
+        return not self.transmission <= 1.0
+
+    @cached_property
     def finite(self) -> bool:
         """Whether every recorded norm is."""
         return bool(torch.isfinite(self.series.data).all())
@@ -190,10 +224,7 @@ class Observation:
     def _series_entry(self, key: str) -> SeriesEntry:
         last = self.last(key)
         series = last.series
-        norms: dict[str, Tensor] = {"grad_h": torch.tensor(last.norms, dtype=torch.float64)}
-        for quantity in ("grad_carry", "grad_c"):
-            if quantity in series.quantities:
-                norms[quantity] = series.norm(quantity)
+        norms = dict(last.curves)
         if series.clip_hits is not None:
             norms["clip_hits"] = series.clip_hits.sum(dim=1, dtype=torch.float64)
         facts = self.facts_of(key)

@@ -66,13 +66,16 @@ class Watcher:
 
     Args:
         level: beyond which |h|, or a gate's activation, counts as saturated.
+        layout: whether to compare the input's axes and look for padding, too.
         marker: autograd's running number at the last training step's end; None: not known.
         before_backward: called when the first backward reaches a watched layer.
     """
 
-    def __init__(self, level: float, marker: int | None, before_backward: Callable[[], None]) -> None:
+    def __init__(
+        self, level: float, layout: bool, marker: int | None, before_backward: Callable[[], None]
+    ) -> None:
         self.facts: list[Facts] = []
-        self._level = level
+        self._level, self._layout = level, layout
         self._marker = marker
         self._before_backward = before_backward
         self._seen: dict[str, int] = {}
@@ -126,7 +129,7 @@ class Watcher:
             and forward.x.shape[2]
             and forward.x.is_floating_point()
         ):
-            _inputs(facts, forward)
+            _inputs(facts, forward, self._layout)
         self.facts.append(facts)
 
 
@@ -193,9 +196,11 @@ def _gates(facts: Facts, forward: Forward, level: float) -> None:
     facts.tensors["gates_high"], facts.tensors["gates_low"] = torch.stack(high), torch.stack(low)
 
 
-def _inputs(facts: Facts, forward: Forward) -> None:
+def _inputs(facts: Facts, forward: Forward, layout: bool) -> None:
     x = forward.x.detach()
     facts.tensors["x_peak"] = x.abs().amax(dim=2)
+    if not layout:
+        return
     if forward.lengths is None:
         same = (x == x[-1:]).all(dim=2).to(torch.float32)  # [T, N]
         tail = same.flip(0).cumprod(dim=0).sum(dim=0)  # [N]
@@ -236,6 +241,7 @@ def reaches_back(state: Tensor, marker: int) -> bool:
 
 
 # -- home --------------------------------------------------------------------------------------------------------------
+@torch.no_grad()
 def gather(tensors: list[Tensor]) -> list[Tensor]:
     """The tensors as float64 on the CPU, with one copy, and so one wait, per device."""
     home: list[Tensor | None] = [None] * len(tensors)
@@ -243,7 +249,7 @@ def gather(tensors: list[Tensor]) -> list[Tensor]:
         chosen = [k for k, t in enumerate(tensors) if t.device == device]
         if device.type == "cpu":
             for k in chosen:
-                home[k] = tensors[k].detach().to(torch.float64)
+                home[k] = tensors[k].to(torch.float64)
             continue
         wide = torch.float32 if device.type == "mps" else torch.float64
         flat = torch.cat([tensors[k].detach().reshape(-1).to(wide) for k in chosen]).cpu().to(torch.float64)
