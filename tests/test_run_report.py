@@ -73,6 +73,19 @@ def test_findings_stand_worst_first_and_escaped(page):
     assert text.count('<li class="error">') == 2 and text.count('<li class="warning">') == 2
 
 
+def test_many_findings_are_folded_away_worst_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(_page, "DOTS_PER_INCH", 30)
+    monkeypatch.setattr(_run_report, "FINDINGS", 40)
+    past = history(30)
+    past.findings *= 25
+    _run_report.write_runs({"run": past}, tmp_path / "x.html")
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    shown, folded = text.split("<details>")
+    assert shown.count('<li class="error">') == _run_report.OPEN and shown.count('<li class="warning">') == 0
+    assert "<summary>35 more</summary>" in folded and "10 older findings are left out" in folded
+    assert folded.count('<li class="warning">') == 20
+
+
 def test_torn_run_says_so_and_environment_is_named(page):
     lang, text, _, _ = page
     assert text.count(_run_report.TEXT[lang]["torn"]) == 1

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -98,6 +99,11 @@ def test_show_prints_every_series_and_finding_as_plain_text(path):
     text = " ".join(result.stdout.split())
     for finding in FINDINGS:
         assert f"{finding.severity} {finding.rule} at step {finding.step}: {finding.message}" in text
+
+
+def test_a_step_that_the_message_names_is_not_said_twice():
+    finding = replace(FINDINGS[0], message="step 300, encoder.rnn l0 vanishes")
+    assert _show.sentence(finding) == "warning Vanishing: step 300, encoder.rnn l0 vanishes"
 
 
 def test_show_of_a_run_without_steps_or_findings(tmp_path):
