@@ -53,6 +53,7 @@ class Reader(nn.Module):
         self.head = nn.Linear(size.H, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits ``[N, 10]`` of ``x [T, N, I]``."""
         last: torch.Tensor = self.head(self.rnn(x)[0][-1])
         return last
 

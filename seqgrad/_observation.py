@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -83,24 +84,28 @@ class Pass:
         series = self.series
         if series.lengths is not None or series.grad_carry is None or series.steps < 2:
             return series.transmission()
-        total, carried = self.curves["grad_h"], self.curves["grad_carry"]
-        before, after = (total[:-1], carried[1:]) if series.reverse else (total[1:], carried[:-1])
-        return _figures.carried_share(before, after, torch.finfo(series.data.dtype).tiny)
+        return _transmission(self.curves, series.reverse, torch.finfo(series.data.dtype).tiny)
 
     @cached_property
-    def figures(self) -> dict[str, float]:
-        """What histories keep per step."""
-        curve, series = self.profile, self.series
-        factor = _figures.decay(curve, torch.finfo(series.data.dtype).tiny)
-        finite = [value for value in self.norms if math.isfinite(value)]
-        return {
-            "peak": max(finite, default=math.nan),
-            "ratio": _figures.ratio(curve),
-            "horizon": float(_figures.horizon(curve, HORIZON)),
-            "decay": factor,
-            "half_life": _figures.half_life(factor),
-            "transmission": self.transmission,
-        }
+    def ratio(self) -> float:
+        """See Series.ratio."""
+        return _figures.ratio(self.profile)
+
+    @cached_property
+    def peak(self) -> float:
+        """Largest finite norm over the batch."""
+        return max((value for value in self.norms if math.isfinite(value)), default=math.nan)
+
+    @cached_property
+    def decay(self) -> float:
+        """See Series.decay."""
+        return _figures.decay(self.profile, torch.finfo(self.series.data.dtype).tiny)
+
+    def figures(self) -> Callable[[], dict[str, float]]:
+        """What histories keep per step: as a call, which holds the curves and nothing larger."""
+        tiny = torch.finfo(self.series.data.dtype).tiny
+        share = None if self.series.lengths is None else self.transmission  # with lengths it needs every sample
+        return partial(_summary, self.profile, self.curves, self.series.reverse, tiny, share)
 
     @cached_property
     def amplifies(self) -> bool:
@@ -118,6 +123,28 @@ class Pass:
     def finite(self) -> bool:
         """Whether every recorded norm is."""
         return bool(torch.isfinite(self.series.data).all())
+
+
+def _transmission(curves: dict[str, Tensor], reverse: bool, tiny: float) -> float:
+    """See Series.transmission, of samples that all last T steps."""
+    total, carried = curves["grad_h"], curves.get("grad_carry")
+    if carried is None or len(total) < 2:
+        return math.nan
+    before, after = (total[:-1], carried[1:]) if reverse else (total[1:], carried[:-1])
+    return _figures.carried_share(before, after, tiny)
+
+
+def _summary(
+    profile: Tensor, curves: dict[str, Tensor], reverse: bool, tiny: float, transmission: float | None
+) -> dict[str, float]:
+    factor = _figures.decay(profile, tiny)
+    return {
+        "ratio": _figures.ratio(profile),
+        "horizon": float(_figures.horizon(profile, HORIZON)),
+        "decay": factor,
+        "half_life": _figures.half_life(factor),
+        "transmission": _transmission(curves, reverse, tiny) if transmission is None else transmission,
+    }
 
 
 @dataclass
@@ -229,8 +256,8 @@ class Observation:
             norms["clip_hits"] = series.clip_hits.sum(dim=1, dtype=torch.float64)
         facts = self.facts_of(key)
         if facts is not None and facts.steps == series.steps and facts.batch:
-            norms["h"] = _figures.batch_norm(facts.tensors["norm"]) / math.sqrt(facts.batch * facts.hidden)
-        return SeriesEntry(norms, last.figures, series.reverse, series.cell)
+            norms["h"] = (facts.tensors["norm"].square().mean(dim=1) / max(facts.hidden, 1)).sqrt()
+        return SeriesEntry(norms, last.figures(), series.reverse, series.cell)
 
 
 def record_at_home(log: Log, data: list[Tensor], lengths: list[Tensor | None], scale: float) -> GradientRecord:

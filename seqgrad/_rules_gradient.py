@@ -56,7 +56,7 @@ class Exploding:
         text = (
             f"the gradient explodes: ||dL/dh_t|| over the batch passes {self.abs:g} at t={t} (most of it in sample "
             f"{seen.worst_sample(t)}) and reaches {seen.norms[top]:.3g} at t={top}, "
-            f"{seen.figures['decay']:.3g} times as large with every step back; clip it"
+            f"{seen.decay:.3g} times as large with every step back; clip it"
         )
         return entry.finding(
             self.name, "error", seen.series, t=t, sample=seen.worst_sample(t), value=seen.norms[t], threshold=self.abs,
@@ -64,10 +64,10 @@ class Exploding:
         )  # fmt: skip
 
     def _jump(self, entry: Observation, key: str) -> Finding | None:
-        kept = (e.series[key].figures.get("peak", math.nan) for e in entry.history.recent(_RECENT) if key in e.series)
+        kept = (e.series[key].peak for e in entry.history.recent(_RECENT) if key in e.series)
         past = [value for value in kept if math.isfinite(value)]
         seen = entry.last(key)
-        now = seen.figures["peak"]
+        now = seen.peak
         if len(past) < _LEAST or not math.isfinite(now) or now <= 1.0:
             return None
         usual = sorted(past)[len(past) // 2]

@@ -185,8 +185,8 @@ class Padding:
     """Padding that is counted as data: no ``lengths``, sequences that end in one repeated vector, and gradient there.
 
     Judged where the repeated vector is the same for all samples, the tails differ in length by two steps or more, and
-    they fill more than ``frac`` of all timesteps, in the first three observed steps. A loss that leaves padding out gives no gradient there and no
-    finding, except that a reverse direction reads the padding first.
+    they fill more than ``frac`` of all timesteps, in the first three observed steps. A loss that leaves padding out
+    gives no gradient there and no finding, except that a reverse direction reads the padding first.
     """
 
     frac: float = 0.2

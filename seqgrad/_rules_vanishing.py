@@ -114,7 +114,7 @@ class Vanishing:
         series = seen.series
         assert seen.start is not None
         quantities = [q for q in ("grad_h", "grad_c") if q in series.quantities]
-        if not seen.figures["ratio"] < self.rel:
+        if not seen.ratio < self.rel:
             return None
         lags, values = [], []
         for quantity in quantities:

@@ -18,7 +18,7 @@ from seqgrad.analysis._gates import activations as gate_formulas
 
 CALLS_SEEN = 32  # calls of one layer within a step that are looked at; the rest are recorded in the backward alone
 _GATES = {"gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}
-_SAMPLED_STEPS, _SAMPLED_BATCH = 64, 4  # gates are recomputed at these many places only: all of them cost a forward
+_SAMPLED_STEPS, _SAMPLED_BATCH = 32, 4  # gates are recomputed at these many places only: all of them cost a forward
 _CORRELATED = (256, 64, 8)  # at most so many timesteps, samples and features of the input are correlated
 _GRAPH_DEPTH = 64  # nodes behind an initial state that are searched for one of an earlier training step
 
@@ -71,9 +71,7 @@ class Watcher:
         before_backward: called when the first backward reaches a watched layer.
     """
 
-    def __init__(
-        self, level: float, layout: bool, marker: int | None, before_backward: Callable[[], None]
-    ) -> None:
+    def __init__(self, level: float, layout: bool, marker: int | None, before_backward: Callable[[], None]) -> None:
         self.facts: list[Facts] = []
         self._level, self._layout = level, layout
         self._marker = marker
@@ -164,7 +162,7 @@ class _Places(NamedTuple):
 
 
 def _gates(facts: Facts, forward: Forward, level: float) -> None:
-    """Shares of saturated gates at up to 64 timesteps of up to 4 samples, from one product over all of them."""
+    """Shares of saturated gates at up to 32 timesteps of up to 4 samples, from one product over all of them."""
     out, steps, h0 = forward.out.detach(), facts.steps, forward.h0.detach()
     stride, every = -(-steps // _SAMPLED_STEPS), -(-facts.batch // _SAMPLED_BATCH)
     facts.times = list(range(0, steps, stride))

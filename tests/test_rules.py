@@ -57,7 +57,7 @@ def history(*largest) -> sg.History:
     past = sg.History()
     for step, value in enumerate(largest):
         norms = {"grad_h": torch.tensor([value / 2, value], dtype=torch.float64)}
-        past.append(Entry(step - len(largest), {"rnn.l0": SeriesEntry(norms, {"peak": value})}, loss=value))
+        past.append(Entry(step - len(largest), {"rnn.l0": SeriesEntry(norms, {})}, loss=value))
     return past
 
 
