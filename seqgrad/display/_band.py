@@ -140,7 +140,7 @@ class SampleBandDisplay:
             self.bands_ = []
             many = min(series.batch, MOST_LINES)
             drawn = torch.where(good & (values > 0), values, math.nan)[:, :many].tolist()
-            ax.plot(times, drawn, color=color, linewidth=0.7, alpha=0.45)
+            ax.plot(times, drawn, color=color, linewidth=0.8, alpha=0.6)
         else:
             self.bands_ = [self._fill(ax, times, k, floor, color) for k in range(3)]
         middle = [v if v > 0 else math.nan for v in self.quantiles_[3].tolist()]
@@ -171,7 +171,7 @@ class SampleBandDisplay:
         text = self._text
         handles: list[Any] = [Line2D([], [], color=color, linewidth=2, label=text["median"])]
         if samples:
-            handles.append(Line2D([], [], color=color, linewidth=0.7, alpha=0.6, label=text["sample"]))
+            handles.append(Line2D([], [], color=color, linewidth=0.8, alpha=0.6, label=text["sample"]))
         else:
             names: Sequence[tuple[str, float]] = (("half", 0.6), ("most", 0.33), ("all", 0.13))  # as they overlap
             handles += [Patch(color=color, alpha=alpha, linewidth=0, label=text[name]) for name, alpha in names]

@@ -88,8 +88,8 @@ def lag_axis(ax: Axes, steps: int, reverse: bool, label: str, *, side: str = "to
     def flip(position: Any) -> Any:
         return position if reverse else steps - 1 - position
 
-    functions = (flip, flip)
-    other: Any = ax.secondary_xaxis("top", functions) if side == "top" else ax.secondary_yaxis("right", functions)
+    add: Any = ax.secondary_xaxis if side == "top" else ax.secondary_yaxis
+    other: Any = add("top" if side == "top" else "right", functions=(flip, flip))
     axis = other.xaxis if side == "top" else other.yaxis
     whole_ticks(axis)
     axis.set_label_text(label)
