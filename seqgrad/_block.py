@@ -23,11 +23,12 @@ class Block:
         model: nn.Module,
         layers: dict[str, nn.Module],
         level: float,
+        layout: bool,
         marker: int | None,
         clearing: Clearing | None,
     ) -> None:
         self._model = model
-        self._watcher = Watcher(level, marker, self._before_backward)
+        self._watcher = Watcher(level, layout, marker, self._before_backward)
         self._recorder = Recorder(model, self._watcher)
         self._clearing = clearing
         self.stale: dict[str, Tensor] = {}

@@ -43,9 +43,10 @@ def by_lag(values: Tensor, lengths: Tensor | None, reverse: bool) -> tuple[Tenso
     """``values [T, N]`` in input-time order -> (``[K, N]`` in backprop order with 0 where absent, alive ``[K, N]``)."""
     steps, batch = values.shape
     mask = alive(steps, batch, lengths)  # also right against the lag: sample n has exactly lengths[n] of them
+    if lengths is None:
+        return values if reverse else values.flip(0), mask
     if not reverse:
-        last = torch.full((batch,), steps) if lengths is None else lengths
-        index = (last.unsqueeze(0) - 1 - torch.arange(steps).unsqueeze(1)).clamp(min=0)
+        index = (lengths.unsqueeze(0) - 1 - torch.arange(steps).unsqueeze(1)).clamp(min=0)
         values = values.gather(0, index)
     values = torch.where(mask, values, torch.zeros_like(values))
     longest = int(mask.any(dim=1).sum())
@@ -60,16 +61,20 @@ def profile(values: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor:
 
 def start(curve: Tensor) -> int | None:
     """Lag at which backprop starts: the first value that is not exactly 0 (NaN counts); None if all are 0."""
-    nonzero = (curve != 0).nonzero()
-    return int(nonzero[0]) if len(nonzero) else None
+    return _start(curve.tolist())
+
+
+def _start(values: list[float]) -> int | None:
+    return next((lag for lag, value in enumerate(values) if value != 0), None)
 
 
 def ratio(curve: Tensor) -> float:
     """Value at the largest lag over the value at the start of backprop; nan if either is not finite."""
-    first = start(curve)
-    if first is None or not bool(torch.isfinite(curve[first]) & torch.isfinite(curve[-1])):
+    values: list[float] = curve.tolist()
+    first = _start(values)
+    if first is None or not (math.isfinite(values[first]) and math.isfinite(values[-1])):
         return math.nan
-    log = math.log(float(curve[-1])) - math.log(float(curve[first])) if curve[-1] > 0 else -math.inf
+    log = math.log(values[-1]) - math.log(values[first]) if values[-1] > 0 else -math.inf
     return math.exp(log) if log < 709.0 else math.inf
 
 
@@ -107,13 +112,14 @@ def half_life(factor: float) -> float:
 
 def horizon(curve: Tensor, eps: float) -> float:
     """How many steps back from the start of backprop the norm stays finite and >= eps x its value there."""
-    first = start(curve)
-    if first is None or not bool(torch.isfinite(curve[first])):
+    values: list[float] = curve.tolist()
+    first = _start(values)
+    if first is None or not math.isfinite(values[first]):
         return math.nan
-    tail = curve[first:]
-    limit = float(curve[first]) * eps * (1 - _ROUNDING)
-    lost = (~(torch.isfinite(tail) & (tail >= limit))).nonzero()
-    return (int(lost[0]) if len(lost) else len(tail)) - 1
+    limit = values[first] * eps * (1 - _ROUNDING)
+    tail = values[first:]
+    lost = next((lag for lag, value in enumerate(tail) if not limit <= value < math.inf), len(tail))
+    return lost - 1
 
 
 def transmission(total: Tensor, carried: Tensor, lengths: Tensor | None, reverse: bool, tiny: float) -> float:
@@ -122,8 +128,12 @@ def transmission(total: Tensor, carried: Tensor, lengths: Tensor | None, reverse
     carried, _ = by_lag(carried, lengths, reverse)
     if len(total) < 2:
         return math.nan
-    before = batch_norm(torch.where(mask[1:], total[:-1], torch.zeros_like(total[:-1])))
-    after = batch_norm(carried[1:])
+    reaching = total[:-1] if lengths is None else torch.where(mask[1:], total[:-1], torch.zeros_like(total[:-1]))
+    return carried_share(batch_norm(reaching), batch_norm(carried[1:]), tiny)
+
+
+def carried_share(before: Tensor, after: Tensor, tiny: float) -> float:
+    """Median of ``after / before``, norms ``[K - 1]`` of the total at lag k and of what is carried to k + 1."""
     keep = torch.isfinite(before) & torch.isfinite(after) & (before >= tiny) & ((after >= tiny) | (after == 0))
     return median(after[keep] / before[keep]) if bool(keep.any()) else math.nan
 

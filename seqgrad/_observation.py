@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -27,14 +28,28 @@ class Pass:
         self.series = series
 
     @cached_property
+    def curves(self) -> dict[str, Tensor]:
+        """``[T]`` norm over the batch of every recorded quantity, as ``series.norm(quantity)`` gives it."""
+        series = self.series
+        names = [quantity for quantity in series.quantities if quantity != "clip_hits"]
+        rows = series.data[: len(names)]  # clip_hits is the last row
+        if series.lengths is not None:
+            rows = torch.where(_figures.alive(series.steps, series.batch, series.lengths), rows, 0.0)
+        norms = _figures.batch_norm(rows.reshape(-1, series.batch)).view(len(names), series.steps)
+        return dict(zip(names, norms, strict=True))
+
+    @cached_property
     def norms(self) -> list[float]:
         """``[T]`` norm of grad_h over the batch."""
-        return self.series.norm("grad_h").tolist()
+        return self.curves["grad_h"].tolist()
 
     @cached_property
     def profile(self) -> Tensor:
-        """``[K]`` against the lag."""
-        return self.series.profile("grad_h")
+        """``[K]`` against the lag; without lengths it follows from the norms."""
+        if self.series.lengths is not None or not self.series.batch:
+            return self.series.profile("grad_h")
+        norms = self.norms if self.series.reverse else self.norms[::-1]
+        return torch.tensor(norms, dtype=torch.float64) / math.sqrt(self.series.batch)
 
     @cached_property
     def start(self) -> int | None:
@@ -65,25 +80,71 @@ class Pass:
 
     @cached_property
     def transmission(self) -> float:
-        """See Series.transmission."""
-        return self.series.transmission()
+        """See Series.transmission; without lengths it follows from the norms."""
+        series = self.series
+        if series.lengths is not None or series.grad_carry is None or series.steps < 2:
+            return series.transmission()
+        return _transmission(self.curves, series.reverse, torch.finfo(series.data.dtype).tiny)
 
     @cached_property
-    def figures(self) -> dict[str, float]:
-        """What histories keep per step."""
-        curve, series = self.profile, self.series
-        factor = _figures.decay(curve, torch.finfo(series.data.dtype).tiny)
-        return {
-            "ratio": _figures.ratio(curve),
-            "horizon": float(_figures.horizon(curve, HORIZON)),
-            "decay": factor,
-            "half_life": _figures.half_life(factor),
-            "transmission": self.transmission,
-        }
+    def ratio(self) -> float:
+        """See Series.ratio."""
+        return _figures.ratio(self.profile)
 
+    @cached_property
+    def peak(self) -> float:
+        """Largest finite norm over the batch."""
+        return max((value for value in self.norms if math.isfinite(value)), default=math.nan)
+
+    @cached_property
+    def decay(self) -> float:
+        """See Series.decay."""
+        return _figures.decay(self.profile, torch.finfo(self.series.data.dtype).tiny)
+
+    def figures(self) -> Callable[[], dict[str, float]]:
+        """What histories keep per step: as a call, which holds the curves and nothing larger."""
+        tiny = torch.finfo(self.series.data.dtype).tiny
+        share = None if self.series.lengths is None else self.transmission  # with lengths it needs every sample
+        return partial(_summary, self.profile, self.curves, self.series.reverse, tiny, share)
+
+    @cached_property
+    def amplifies(self) -> bool:
+        """Whether the recurrence makes the gradient larger on its way back, and not just more losses that add up."""
+        if self.start is None:
+            return False
+        largest = float(torch.nan_to_num(self.profile, posinf=0.0).max())
+        if not largest > 2 * float(self.profile[self.start]):
+            return False
+        if self.series.cell == "lstm" or self.series.grad_carry is None:
+            return True  # what an LSTM carries in its cell state is not in transmission; a cell in a loop has none
+        return not self.transmission <= 1.0
+
+    @cached_property
     def finite(self) -> bool:
         """Whether every recorded norm is."""
         return bool(torch.isfinite(self.series.data).all())
+
+
+def _transmission(curves: dict[str, Tensor], reverse: bool, tiny: float) -> float:
+    """See Series.transmission, of samples that all last T steps."""
+    total, carried = curves["grad_h"], curves.get("grad_carry")
+    if carried is None or len(total) < 2:
+        return math.nan
+    before, after = (total[:-1], carried[1:]) if reverse else (total[1:], carried[:-1])
+    return _figures.carried_share(before, after, tiny)
+
+
+def _summary(
+    profile: Tensor, curves: dict[str, Tensor], reverse: bool, tiny: float, transmission: float | None
+) -> dict[str, float]:
+    factor = _figures.decay(profile, tiny)
+    return {
+        "ratio": _figures.ratio(profile),
+        "horizon": float(_figures.horizon(profile, HORIZON)),
+        "decay": factor,
+        "half_life": _figures.half_life(factor),
+        "transmission": _transmission(curves, reverse, tiny) if transmission is None else transmission,
+    }
 
 
 @dataclass
@@ -190,16 +251,13 @@ class Observation:
     def _series_entry(self, key: str) -> SeriesEntry:
         last = self.last(key)
         series = last.series
-        norms: dict[str, Tensor] = {"grad_h": torch.tensor(last.norms, dtype=torch.float64)}
-        for quantity in ("grad_carry", "grad_c"):
-            if quantity in series.quantities:
-                norms[quantity] = series.norm(quantity)
+        norms = dict(last.curves)
         if series.clip_hits is not None:
             norms["clip_hits"] = series.clip_hits.sum(dim=1, dtype=torch.float64)
         facts = self.facts_of(key)
         if facts is not None and facts.steps == series.steps and facts.batch:
-            norms["h"] = _figures.batch_norm(facts.tensors["norm"]) / math.sqrt(facts.batch * facts.hidden)
-        return SeriesEntry(norms, last.figures, series.reverse, series.cell)
+            norms["h"] = (facts.tensors["norm"].square().mean(dim=1) / max(facts.hidden, 1)).sqrt()
+        return SeriesEntry(norms, last.figures(), series.reverse, series.cell)
 
 
 def record_at_home(log: Log, data: list[Tensor], lengths: list[Tensor | None], scale: float) -> GradientRecord:

@@ -15,19 +15,6 @@ _RECENT = 64  # observed steps that a running median looks back on
 _LEAST = 5  # and how many it needs
 
 
-def amplifies(seen: Pass) -> bool:
-    """Whether the recurrence makes the gradient larger on its way back, and not just more losses that add up."""
-    start = seen.start
-    if start is None:
-        return False
-    finite = seen.profile[torch.isfinite(seen.profile)]
-    if not len(finite) or not float(finite.max()) > 2 * float(seen.profile[start]):
-        return False
-    if seen.series.cell == "lstm" or seen.series.grad_carry is None:
-        return True  # what an LSTM carries in its cell state is not in transmission; a cell in a loop has none
-    return not seen.transmission <= 1.0
-
-
 @dataclass(frozen=True)
 class Exploding:
     """Gradients that grow on their way back past ``abs``, or jump to ``spike`` times their running median.
@@ -59,7 +46,7 @@ class Exploding:
         return found or self._parameters(entry)
 
     def _large(self, entry: Observation, seen: Pass) -> Finding | None:
-        if not amplifies(seen):
+        if not seen.amplifies:
             return None
         big = [t for t in seen.order if math.isfinite(seen.norms[t]) and seen.norms[t] > self.abs]
         if not big:
@@ -69,7 +56,7 @@ class Exploding:
         text = (
             f"the gradient explodes: ||dL/dh_t|| over the batch passes {self.abs:g} at t={t} (most of it in sample "
             f"{seen.worst_sample(t)}) and reaches {seen.norms[top]:.3g} at t={top}, "
-            f"{seen.figures['decay']:.3g} times as large with every step back; clip it"
+            f"{seen.decay:.3g} times as large with every step back; clip it"
         )
         return entry.finding(
             self.name, "error", seen.series, t=t, sample=seen.worst_sample(t), value=seen.norms[t], threshold=self.abs,
@@ -77,12 +64,10 @@ class Exploding:
         )  # fmt: skip
 
     def _jump(self, entry: Observation, key: str) -> Finding | None:
-        past = [
-            _largest(e.series[key].norms["grad_h"].tolist()) for e in entry.history.recent(_RECENT) if key in e.series
-        ]
-        past = [value for value in past if math.isfinite(value)]
+        kept = (e.series[key].peak for e in entry.history.recent(_RECENT) if key in e.series)
+        past = [value for value in kept if math.isfinite(value)]
         seen = entry.last(key)
-        now = _largest(seen.norms)
+        now = seen.peak
         if len(past) < _LEAST or not math.isfinite(now) or now <= 1.0:
             return None
         usual = sorted(past)[len(past) // 2]
@@ -101,7 +86,7 @@ class Exploding:
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
-        if not any(amplifies(entry.last(key)) for key in entry.keys):
+        if not any(entry.last(key).amplifies for key in entry.keys):
             return []  # LossScale's
         big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.abs}
         if not big:
@@ -122,11 +107,6 @@ class Exploding:
                 phase="backward",
             )
         ]
-
-
-def _largest(values: list[float]) -> float:
-    finite = [v for v in values if math.isfinite(v)]
-    return max(finite) if finite else math.nan
 
 
 @dataclass(frozen=True)
@@ -192,7 +172,7 @@ class LossScale:
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
-        if any(amplifies(entry.last(key)) for key in entry.keys):
+        if any(entry.last(key).amplifies for key in entry.keys):
             return []  # Exploding's
         big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.high}
         if not big:

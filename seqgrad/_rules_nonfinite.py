@@ -71,7 +71,7 @@ class NonFinite:
 
     def _backward(self, entry: Observation) -> Finding | None:
         for series in entry.record._log.passes:  # in order of arrival, that is, of backprop
-            hit = series.first_nonfinite()
+            hit = None if bool(torch.isfinite(series.data).all()) else series.first_nonfinite()
             if hit is None:
                 continue
             t = series.call if series.name == "cell" else hit.t

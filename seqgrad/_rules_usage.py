@@ -116,7 +116,8 @@ class SwappedAxes:
 
     Two signs. Only the first or the last sample gets any gradient, and gets it afresh at every timestep: the output is
     read at one sample instead of one timestep. Or the input's neighbours along the batch are alike and those along
-    time are not: correlations above ``along_batch`` and below ``along_time``, what all samples share taken out.
+    time are not: correlations above ``along_batch`` and below ``along_time``, what all samples share taken out. The
+    input is looked at in the first three observed steps.
     """
 
     along_batch: float = 0.5
@@ -184,8 +185,8 @@ class Padding:
     """Padding that is counted as data: no ``lengths``, sequences that end in one repeated vector, and gradient there.
 
     Judged where the repeated vector is the same for all samples, the tails differ in length by two steps or more, and
-    they fill more than ``frac`` of all timesteps. A loss that leaves padding out gives no gradient there and no
-    finding, except that a reverse direction reads the padding first.
+    they fill more than ``frac`` of all timesteps, in the first three observed steps. A loss that leaves padding out
+    gives no gradient there and no finding, except that a reverse direction reads the padding first.
     """
 
     frac: float = 0.2

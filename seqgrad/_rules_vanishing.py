@@ -41,7 +41,7 @@ class Underflow:
 
     def _lost(self, entry: Observation, seen: Pass, facts: Facts) -> Finding | None:
         series = seen.series
-        if not seen.finite() or not series.steps or not series.batch:
+        if not seen.finite or not series.steps or not series.batch:
             return None
         alive = _figures.alive(series.steps, series.batch, series.lengths)
         scaled = series.grad_h.double() * entry.scale
@@ -97,7 +97,7 @@ class Vanishing:
         found = []
         for key in entry.keys:
             seen, facts = entry.last(key), entry.facts_of(key)
-            if seen.start is None or len(seen.profile) - seen.start < 3 or not seen.finite():
+            if seen.start is None or len(seen.profile) - seen.start < 3 or not seen.finite:
                 continue
             if facts is not None and (facts.truncated or self._too_small(entry, seen, facts)):
                 continue
@@ -114,6 +114,8 @@ class Vanishing:
         series = seen.series
         assert seen.start is not None
         quantities = [q for q in ("grad_h", "grad_c") if q in series.quantities]
+        if not seen.ratio < self.rel:
+            return None
         lags, values = [], []
         for quantity in quantities:
             curve = seen.quantity_profile(quantity)
@@ -167,9 +169,10 @@ class Vanishing:
         delta = series.grad_h.double()
         if series.grad_c is not None:
             delta = torch.maximum(delta, series.grad_c.double())
-        steps, _ = _figures.by_lag(delta * before, series.lengths, series.reverse)
-        rest = steps.sum(dim=1).flip(0).cumsum(dim=0).flip(0)
-        return rest / rest[0] if 0 < float(rest[0]) < math.inf else None
+        delta, _ = _figures.by_lag(delta, series.lengths, series.reverse)
+        before, _ = _figures.by_lag(before, series.lengths, series.reverse)
+        rest = _figures.contribution(delta, before, None).flip(0).cumsum(dim=0).flip(0)
+        return rest if math.isfinite(float(rest[0])) else None
 
     def _hidden(self, entry: Observation, seen: Pass) -> Finding | None:
         series, factor = seen.series, seen.transmission

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from seqgrad import _html, display
 from seqgrad._page import environment, figure, page, png, write_whole
 from seqgrad._record_text import sparkline
-from seqgrad.history import History
+from seqgrad._tail import Tail
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seqgrad._finding import Finding
+    from seqgrad.history import History
 
 DRAWN = 4  # series per run that get figures; the table has them all
 FINDINGS = 200  # per run; the newest
+OPEN = 5  # findings that are not folded away, lest the figures stand far below
 
 STYLE = """
 body{max-width:80rem}h1,h2,h3,p,.claims{max-width:46rem}h3{margin:2rem 0 .3rem;font-size:1.1rem}
@@ -32,6 +33,7 @@ th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--line)}td svg{
 tr+tr td{border-top:1px solid var(--line)}td{font-variant-numeric:tabular-nums}
 .error{color:var(--bad)}.warning{color:var(--fixed)}.info{color:var(--soft)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;max-width:46rem}dt{color:var(--soft)}
+summary{cursor:pointer;color:var(--link);padding:.3rem 0}
 dd{margin:0;overflow-wrap:anywhere}
 """
 
@@ -42,7 +44,8 @@ TEXT = {
         "compared.caption": "Series {0}, each run at its last recorded step.",
         "span": "{0} recorded steps, from step {1} to step {2}.", "empty": "This run has no recorded step yet.",
         "torn": "Its last line is torn and was left out: the run was being written, or was killed.",
-        "loss": "loss", "findings": "Findings", "older": "{0} older findings are left out.", "series": "Series",
+        "loss": "loss", "findings": "Findings", "older": "{0} older findings are left out.", "more": "{0} more",
+        "series": "Series",
         "drawn": "Figures show the {0} series that stray farthest from a level gradient; the table has all {1}.",
         "heatmap.caption": "Norm of the gradient by training step and timestep, on a log scale.",
         "flow.caption": "The same norm at a few training steps, first to last.",
@@ -61,7 +64,8 @@ TEXT = {
         "span": "{0} pasos registrados, del paso {1} al paso {2}.",
         "empty": "Este entrenamiento aún no tiene ningún paso registrado.",
         "torn": "Su última línea está cortada y se dejó fuera: se estaba escribiendo o el proceso fue interrumpido.",
-        "loss": "pérdida", "findings": "Hallazgos", "older": "Se omiten {0} hallazgos anteriores.", "series": "Series",
+        "loss": "pérdida", "findings": "Hallazgos", "older": "Se omiten {0} hallazgos anteriores.", "more": "{0} más",
+        "series": "Series",
         "drawn": "Las figuras muestran las {0} series que más se alejan de un gradiente parejo; la tabla las tiene "
         "todas ({1}).",
         "heatmap.caption": "Norma del gradiente por paso de entrenamiento y paso de tiempo, en escala logarítmica.",
@@ -90,11 +94,11 @@ def load_runs(path: Path) -> dict[str, History]:
                          f"sinks=[seqgrad.sinks.JSONL({str(path / 'run.jsonl')!r})]")  # fmt: skip
     runs: dict[str, History] = {}
     for file in files:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            runs[file.stem] = History.load(file)
-        if caught:
-            runs[file.stem].header["torn"] = True
+        tail = Tail(file, keep=None)
+        tail.poll()
+        runs[file.stem] = tail.history
+        if tail.torn:
+            tail.history.header["torn"] = True
     return runs
 
 
@@ -170,7 +174,12 @@ def _findings(found: list[Finding], lang: str) -> str:
             f'{html.escape(one.rule)}</span> <span class="soft">· {html.escape(" · ".join(spot))}</span>'
             f'<p lang="en">{html.escape(one.message)}</p></li>\n'
         )
-    return f'{older}<ul class="claims">{"".join(items)}</ul>\n'
+    first, rest = items[:OPEN], items[OPEN:]
+    folded = (
+        f"<details><summary>{text['more'].format(len(rest))}</summary>\n"
+        f'<ul class="claims">{"".join(rest)}</ul></details>\n'
+    )
+    return f'<ul class="claims">{"".join(first)}</ul>\n{folded if rest else ""}{older}'
 
 
 def _figures(run: History, lang: str) -> str:

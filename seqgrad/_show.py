@@ -89,8 +89,9 @@ def _marks_used(rows: list[list[str]], unicode: bool) -> str:
 
 
 def sentence(finding: Finding) -> str:
-    """Severity, place and message in one line."""
-    step = "" if finding.step is None else f" at step {finding.step}"
+    """Severity, rule and message in one line; the step too, which most messages name themselves."""
+    told = finding.step is None or finding.message.startswith(f"step {finding.step},")
+    step = "" if told else f" at step {finding.step}"
     return f"{finding.severity} {finding.rule}{step}: {finding.message}"
 
 

@@ -18,7 +18,7 @@ from seqgrad.analysis._gates import activations as gate_formulas
 
 CALLS_SEEN = 32  # calls of one layer within a step that are looked at; the rest are recorded in the backward alone
 _GATES = {"gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}
-_SAMPLED_STEPS, _SAMPLED_BATCH = 64, 4  # gates are recomputed at these many places only: all of them cost a forward
+_SAMPLED_STEPS, _SAMPLED_BATCH = 32, 4  # gates are recomputed at these many places only: all of them cost a forward
 _CORRELATED = (256, 64, 8)  # at most so many timesteps, samples and features of the input are correlated
 _GRAPH_DEPTH = 64  # nodes behind an initial state that are searched for one of an earlier training step
 
@@ -66,13 +66,14 @@ class Watcher:
 
     Args:
         level: beyond which |h|, or a gate's activation, counts as saturated.
+        layout: whether to compare the input's axes and look for padding, too.
         marker: autograd's running number at the last training step's end; None: not known.
         before_backward: called when the first backward reaches a watched layer.
     """
 
-    def __init__(self, level: float, marker: int | None, before_backward: Callable[[], None]) -> None:
+    def __init__(self, level: float, layout: bool, marker: int | None, before_backward: Callable[[], None]) -> None:
         self.facts: list[Facts] = []
-        self._level = level
+        self._level, self._layout = level, layout
         self._marker = marker
         self._before_backward = before_backward
         self._seen: dict[str, int] = {}
@@ -126,7 +127,7 @@ class Watcher:
             and forward.x.shape[2]
             and forward.x.is_floating_point()
         ):
-            _inputs(facts, forward)
+            _inputs(facts, forward, self._layout)
         self.facts.append(facts)
 
 
@@ -161,7 +162,7 @@ class _Places(NamedTuple):
 
 
 def _gates(facts: Facts, forward: Forward, level: float) -> None:
-    """Shares of saturated gates at up to 64 timesteps of up to 4 samples, from one product over all of them."""
+    """Shares of saturated gates at up to 32 timesteps of up to 4 samples, from one product over all of them."""
     out, steps, h0 = forward.out.detach(), facts.steps, forward.h0.detach()
     stride, every = -(-steps // _SAMPLED_STEPS), -(-facts.batch // _SAMPLED_BATCH)
     facts.times = list(range(0, steps, stride))
@@ -193,9 +194,11 @@ def _gates(facts: Facts, forward: Forward, level: float) -> None:
     facts.tensors["gates_high"], facts.tensors["gates_low"] = torch.stack(high), torch.stack(low)
 
 
-def _inputs(facts: Facts, forward: Forward) -> None:
+def _inputs(facts: Facts, forward: Forward, layout: bool) -> None:
     x = forward.x.detach()
     facts.tensors["x_peak"] = x.abs().amax(dim=2)
+    if not layout:
+        return
     if forward.lengths is None:
         same = (x == x[-1:]).all(dim=2).to(torch.float32)  # [T, N]
         tail = same.flip(0).cumprod(dim=0).sum(dim=0)  # [N]
@@ -236,6 +239,7 @@ def reaches_back(state: Tensor, marker: int) -> bool:
 
 
 # -- home --------------------------------------------------------------------------------------------------------------
+@torch.no_grad()
 def gather(tensors: list[Tensor]) -> list[Tensor]:
     """The tensors as float64 on the CPU, with one copy, and so one wait, per device."""
     home: list[Tensor | None] = [None] * len(tensors)
@@ -243,7 +247,7 @@ def gather(tensors: list[Tensor]) -> list[Tensor]:
         chosen = [k for k, t in enumerate(tensors) if t.device == device]
         if device.type == "cpu":
             for k in chosen:
-                home[k] = tensors[k].detach().to(torch.float64)
+                home[k] = tensors[k].to(torch.float64)
             continue
         wide = torch.float32 if device.type == "mps" else torch.float64
         flat = torch.cat([tensors[k].detach().reshape(-1).to(wide) for k in chosen]).cpu().to(torch.float64)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +25,36 @@ QUANTITIES = ("grad_h", "grad_carry", "grad_c", "clip_hits", "h")
 FINDINGS_KEPT = 10_000
 
 
-@dataclass(frozen=True, eq=False)
 class SeriesEntry:
     """One series at one training step. ``norms[quantity]`` is ``[T]`` float64 on the CPU, in input-time order.
 
     Quantities: grad_h, grad_carry, grad_c (norm over the batch), clip_hits (samples clipped) and h (root mean square
-    of the hidden state's elements); those that the series has.
+    of the hidden state's elements); those that the series has. ``figures`` may be given as a call, made when they are
+    first asked for.
     """
 
-    norms: dict[str, Tensor]
-    figures: dict[str, float]
-    reverse: bool = False
-    cell: str = ""
+    def __init__(
+        self,
+        norms: dict[str, Tensor],
+        figures: dict[str, float] | Callable[[], dict[str, float]],
+        reverse: bool = False,
+        cell: str = "",
+    ) -> None:
+        self.norms, self.reverse, self.cell = norms, reverse, cell
+        self._figures = figures
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """ratio, horizon, decay, half_life and transmission, by name."""
+        if not isinstance(self._figures, dict):
+            self._figures = self._figures()
+        return self._figures
+
+    @cached_property
+    def peak(self) -> float:
+        """Largest finite norm of grad_h over the timesteps; nan if there is none."""
+        values = self.norms["grad_h"].tolist() if "grad_h" in self.norms else []
+        return max((value for value in values if math.isfinite(value)), default=math.nan)
 
     def to_dict(self) -> dict[str, Any]:
         """As the run file has it: the quantities by name, then figures, reverse, cell."""

@@ -167,7 +167,8 @@ class Monitor:
                 )
                 return self
             clearing = self._clearing if not self._blocks else None
-            self._block = Block(self.model, self._layers, self._level, self._marker, clearing)
+            layout = len(self.history) < rules_module.LAYOUT_STEPS
+            self._block = Block(self.model, self._layers, self._level, layout, self._marker, clearing)
             self._block.start()
         return self
 

@@ -1,13 +1,17 @@
 """The command line: exit codes, JSON, languages, wrong names."""
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from click.testing import CliRunner
 
-from seqgrad import _commands, _doctor, experiments, report
+from seqgrad import _bench, _commands, _doctor, experiments, report
 from seqgrad.cli import main
 
 
@@ -152,3 +156,98 @@ def test_missing_click_prints_the_pip_line():
     assert done.returncode == 2
     assert "pip install 'seqgrad[cli]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+COMMANDS = ("lesson", "list", "run", "show", "report", "bench", "doctor")
+
+
+def test_help_names_every_command_and_teaches_by_example():
+    text = call("--help").stdout
+    assert set(COMMANDS) == set(main.commands)
+    for name in COMMANDS:
+        assert re.search(rf"^  {name} +\S.*[^.]\.$", text, re.MULTILINE), name  # a short help that is not cut off
+        own = call(name, "--help")
+        assert own.exit_code == 0 and "--json" in own.stdout
+        if name != "list":
+            assert f"seqgrad {name}" in own.stdout, "an example to copy"
+    assert "_SEQGRAD_COMPLETE=bash_source seqgrad" in text and "Exit codes" in text
+    assert call("-h").stdout == text
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_works_as_the_help_says(shell, monkeypatch):
+    """What the shell would run: the script that defines it, then one question."""
+    question = {"COMP_WORDS": "seqgrad sh", "COMP_CWORD": "1" if shell != "fish" else "sh"}
+    answers = {}
+    for what in ("source", "complete"):
+        monkeypatch.setattr("shutil.which", lambda name: None)  # asks no bash for its version
+        settings = {**question, "_SEQGRAD_COMPLETE": f"{shell}_{what}"}
+        answers[what] = CliRunner().invoke(main, prog_name="seqgrad", env=settings).stdout
+    assert "_SEQGRAD_COMPLETE" in answers["source"]
+    assert "show" in answers["complete"] and "bench" not in answers["complete"]
+
+
+def test_version_is_that_of_the_build():
+    from seqgrad import build_info
+
+    assert call("--version").stdout == f"seqgrad {build_info().version}\n"
+
+
+def test_bench_compares_both_in_one_table(monkeypatch):
+    monkeypatch.setattr(_bench, "SHAPES", ((2, 3, 4, 5),))
+    result = call("bench", "--seconds", "0.01", "--threads", "1")
+    assert result.exit_code == 0
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert [line[:2] for line in lines[3:9]] == [[cell, mode] for cell in _bench.PAIRS for mode in ("infer", "train")]
+    assert "geometric mean of the ratios" in result.stdout and "threads 1" in result.stdout
+    data = json.loads(call("bench", "--seconds", "0.01", "--cell", "gru", "--json").stdout)
+    assert [row["cell"] for row in data["rows"]] == ["gru", "gru"]
+    for row in data["rows"]:
+        assert row["rounds"] >= _bench.LEAST
+        for spent in row["milliseconds"].values():
+            assert 0 < spent["low"] <= spent["median"] <= spent["high"]
+        assert row["ratio"] == row["milliseconds"]["torch"]["median"] / row["milliseconds"]["seqgrad"]["median"]
+    assert data["environment"]["torch"]
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "nonsense"])
+def test_bench_on_a_device_that_is_not_there_is_a_usage_error(device):
+    result = call("bench", "--device", device)
+    assert result.exit_code == 2 and "--device" in result.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_ends_with_130_and_leaves_no_half_written_file(tmp_path, workers):
+    """As at a terminal: the signal goes to the command and to the processes that it started."""
+    code = (
+        "from seqgrad import _commands, cli\n"
+        f"_commands._processors = lambda: {workers}\n"
+        f"cli.main(['run', 'long_dependency', '--out', {str(tmp_path / 'out')!r}])"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
+        assert "[" in process.stderr.readline()  # it is at work
+        time.sleep(1.0)
+        os.killpg(process.pid, signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.splitlines()[-1] == "interrupted; files written so far are whole"
+    assert "Traceback" not in errors and out == ""
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_files_appear_whole_or_not_at_all(tmp_path, monkeypatch):
+    from pathlib import Path
+
+    from seqgrad import _page
+
+    target = tmp_path / "page.html"
+    target.write_text("old")
+
+    def interrupted(self, other):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _page.write_whole(target, "new")
+    assert target.read_text() == "old" and list(tmp_path.iterdir()) == [target]

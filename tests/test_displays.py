@@ -314,6 +314,8 @@ def every_display(**options):
         lambda **more: display.clip_hits(clipped, **more, **options),
         lambda **more: display.before_after(clipped, clipped, **more, **options),
         lambda **more: display.gates({"f": torch.rand(5, 2, 3)}, **more, **options),
+        lambda **more: display.heatmap(history(8), "encoder.rnn.l0_reverse", **more, **options),
+        lambda **more: display.flow(history(8), "encoder.rnn.l0_reverse", **more, **options),
     ]
 
 
@@ -356,7 +358,7 @@ def test_themes_colour_paper_and_every_word(number):
         every_display()[number](theme="dark", ax=plt.subplots()[1])
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(9))
 def test_no_text_is_cut_off_or_laid_over_other_text(number):
     """At the size of a phone's page: 400 pixels wide."""
     for lang in ("en", "es"):

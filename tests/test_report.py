@@ -1,35 +1,15 @@
 """The report: self-contained, complete in both languages, every figure described in words."""
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 import torch
+from browser import load, measure
+from pages import Page
 
 from seqgrad import _page, experiments
 from seqgrad.experiments.texts import LANGUAGES
 from seqgrad.report import SECTIONS, write_lesson
-
-
-class Page(HTMLParser):
-    """Collects tags; checks nesting."""
-
-    VOID = frozenset({"meta", "img", "source", "link", "br", "hr"})
-
-    def __init__(self):
-        super().__init__()
-        self.tags, self.open = [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def all(self, name):
-        return [attrs for tag, attrs in self.tags if tag == name]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +31,7 @@ def page(request, results, tmp_path_factory):
         patch.setattr(_page, "DOTS_PER_INCH", 30)  # small figures: their form is at stake here
         path = write_lesson(results, tmp_path_factory.mktemp("lesson"), lang=request.param)
     text = path.read_text(encoding="utf-8")
-    parsed = Page()
-    parsed.feed(text)
-    return request.param, text, parsed, path
+    return request.param, text, Page(text), path
 
 
 def test_page_is_well_formed_and_names_its_language(page):
@@ -98,6 +76,15 @@ def test_page_fits_a_phone_and_follows_the_colour_scheme(page):
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in parsed.all("meta")
     assert "prefers-color-scheme:dark" in text
     assert "figure img{width:100%;height:auto" in text
+
+
+def test_in_a_browser_it_fits_a_phone_and_the_console_stays_empty(page, tmp_path):
+    _, _, parsed, path = page
+    _, console = load(path, tmp_path)
+    assert console == []
+    found = measure(path, tmp_path, 400)
+    assert found["needs"] <= found["width"] == 400
+    assert [picture["drawn"] > 0 for picture in found["pictures"]] == [True] * len(parsed.all("img"))
 
 
 def test_each_section_link_has_its_target(page):

@@ -26,6 +26,10 @@ template <> __device__ __forceinline__ __half from_arithmetic<__half>(float v) {
 template <> __device__ __forceinline__ __nv_bfloat16 from_arithmetic<__nv_bfloat16>(float v) { return __float2bfloat16_rn(v); }
 // clang-format on
 
+// The number of this thread's warp, in a form by which the compiler knows that all its lanes agree: shuffles in loops and
+// branches over it are then plain instructions, not calls.
+__device__ __forceinline__ int warp_number() { return __shfl_sync(0xffffffffu, static_cast<int>(threadIdx.x) / 32, 0); }
+
 // An optional array: zero where it is not given.
 template <class S>
 __device__ __forceinline__ ArithmeticOf<S> read(const void* array, int64_t at) {

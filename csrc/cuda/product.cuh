@@ -83,7 +83,7 @@ __device__ __forceinline__ void tensor_tile(const S* a, const S* b, float* c, co
 template <class S>
 __device__ __forceinline__ void multiply(const S* operand, const S* weights, float* partial, const ProductShape& s) {
   constexpr int kStep = static_cast<int>(k_step(Storage<S>::kType));
-  const int warps = static_cast<int>(blockDim.x) / 32, warp = static_cast<int>(threadIdx.x) / 32;
+  const int warps = static_cast<int>(blockDim.x) / 32, warp = warp_number();
   const int width = static_cast<int>(column_tile(Storage<S>::kType, s.row_tile));
   const int column_tiles = (s.columns + width - 1) / width, tiles = s.rows / s.row_tile * column_tiles;
   for (int item = warp; item < tiles * s.k_parts; item += warps) {

@@ -37,9 +37,11 @@ class BackwardBlock {
       product(t);
       if (p.norms) report(t, k);
       __syncthreads();
+      // Truncated BPTT: the way to the step before crosses a multiple of `truncate` in input time.
+      const bool cut = p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0;
 #pragma unroll
       for (int e = 0; e < kMaxPairs; ++e)
-        if (pair[e].here()) carry_on(e, t);
+        if (pair[e].here()) carry_on(e, t, cut);
     }
     finish();
   }
@@ -54,6 +56,7 @@ class BackwardBlock {
   const Geometry l;
   const bool exchange;
   GroupBarrier barrier;
+  const int warp;
   S *weights, *operand;
   float* partial;
   double* sums;  // [kMaxNorms][rows][segments]
@@ -62,7 +65,8 @@ class BackwardBlock {
   float dh[kMaxPairs], dc[kMaxPairs];  // carried to the step at hand; dh becomes the total, then what bypasses W_hh
 
   __device__ __forceinline__ BackwardBlock(const ResidentBackward& params, const Layout& layout)
-      : p(params), place(params), l(layout), exchange(params.tiles.slices > 1), barrier(params.counters, place.group, params.tiles.slices) {
+      : p(params), place(params), l(layout), exchange(params.tiles.slices > 1), barrier(params.counters, place.group, params.tiles.slices),
+        warp(warp_number()) {
     Shared shared;
     weights = shared.take<S>(layout.weights);
     operand = shared.take<S>(layout.operand);
@@ -118,7 +122,7 @@ class BackwardBlock {
   __device__ __forceinline__ int sum_at(int norm, int row) const { return (norm * int(p.tiles.rows) + row) * l.segments; }
 
   // Whether any lane of this warp has pair e: sums are taken by whole warps.
-  __device__ __forceinline__ bool warp_has(int e) const { return e * int(blockDim.x) + int(threadIdx.x) / 32 * 32 < place.rows * l.lanes; }
+  __device__ __forceinline__ bool warp_has(int e) const { return e * int(blockDim.x) + warp * 32 < place.rows * l.lanes; }
 
   // A warp's share of a sum belongs to (norm, row, segment): in shared memory, or where the other slices can read it.
   __device__ __forceinline__ void share(int e, int norm, int64_t k, double value) {
@@ -138,8 +142,10 @@ class BackwardBlock {
   __device__ __forceinline__ double total(int norm, int row, int64_t k) const {
     const int at = sum_at(norm, row), shares = exchange ? int(p.tiles.slices) * l.segments : l.segments;
     double sum = 0.0;
-    for (int i = threadIdx.x % 32; i < shares; i += 32)
-      sum += exchange ? __ldcg(round(k, i / l.segments) + at + i % l.segments) : sums[at + i];
+    for (int first = 0; first < shares; first += 32) {
+      const int i = first + int(threadIdx.x) % 32;
+      if (i < shares) sum += exchange ? __ldcg(round(k, i / l.segments) + at + i % l.segments) : sums[at + i];
+    }
     return segment_sum(sum, 32);
   }
 
@@ -168,7 +174,7 @@ class BackwardBlock {
   // Clipping by norm: the norm of every whole row, into the first segment of the row's hits.
   __device__ __forceinline__ void measure_rows(int64_t k) {
     const int warps = blockDim.x / 32;
-    for (int row = threadIdx.x / 32; row < place.rows; row += warps) {
+    for (int row = warp; row < place.rows; row += warps) {
       const double sum = total(kGradH, row, k);
       if (threadIdx.x % 32 == 0) sums[sum_at(kHits, row)] = ::sqrt(sum);
     }
@@ -234,7 +240,7 @@ class BackwardBlock {
   __device__ __forceinline__ void report(int64_t t, int64_t k) {
     const int warps = blockDim.x / 32, slices = int(p.tiles.slices);
     const int mine = place.rows > place.slice ? (place.rows - place.slice + slices - 1) / slices : 0;
-    for (int item = threadIdx.x / 32; item < mine * p.norm_rows.count; item += warps) {
+    for (int item = warp; item < mine * p.norm_rows.count; item += warps) {
       const int output = item / mine, row = place.slice + item % mine * slices;
       const int norm = output == p.norm_rows.grad_c ? kGradC : output == p.norm_rows.clip_hits ? kHits : output;
       float value;
@@ -244,12 +250,11 @@ class BackwardBlock {
     }
   }
 
-  __device__ __forceinline__ void carry_on(int e, int64_t t) {
+  __device__ __forceinline__ void carry_on(int e, int64_t t, bool cut) {
     if (t >= pair[e].length) return;
     dh[e] += sum_parts(partial, l, p.tiles.k_parts, pair[e].row(), pair[e].unit());
-    // Truncated BPTT: the way to the step before crosses a multiple of `truncate` in input time.
     if (leaves(e, t)) store(e);
-    else if (p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0) dh[e] = dc[e] = 0.0f;
+    else if (cut) dh[e] = dc[e] = 0.0f;
   }
 
   __device__ __forceinline__ void store(int e) {

@@ -54,6 +54,8 @@ class GatesDisplay:
         if not gates:
             raise ValueError("gates must hold at least one gate, got none; an RNN without gates has none to show")
         self.gates = {name: values.detach().double().cpu() for name, values in gates.items()}
+        alive = getattr(gates, "alive", None)  # [T, N]: padding is NaN in analysis.Gates, and no mistake of the layer
+        self._alive: Tensor | None = None if alive is None else alive.cpu()
         for name, values in self.gates.items():
             if values.dim() != 3 or not values.numel():
                 raise ValueError(
@@ -85,6 +87,7 @@ class GatesDisplay:
         """
         with canvas(ax, theme, (SIZE[0], 0.9 + 1.25 * len(self.gates))) as ax:
             self.ax_, self.figure_, self.axes_, self.saturated_ = ax, ax.figure, {}, {}  # type: ignore[assignment]
+            self._any_bad = False
             ax.set_axis_off()
             count, gap = len(self.gates), 0.12
             height = 1 / (count + gap * (count - 1))
@@ -108,7 +111,9 @@ class GatesDisplay:
         for k, alpha in ((0, 0.2), (1, 0.33)):
             ax.fill_between(times, quantiles[k], quantiles[4 - k], color=color, alpha=alpha, linewidth=0)
         ax.plot(times, quantiles[2], color=color, linewidth=2, marker="." if len(times) == 1 else None)
-        bad = (~good).any(dim=1).nonzero().flatten().tolist()
+        inside = torch.ones_like(values, dtype=torch.bool) if self._alive is None else self._alive.unsqueeze(-1)
+        bad = (~torch.isfinite(values) & inside).flatten(1).any(dim=1).nonzero().flatten().tolist()
+        self._any_bad |= bool(bad)
         _parts.mark(ax, [], bad, BAD)
         ends = flat[good]
         near = (ends > SATURATED) | (ends < 1 - SATURATED if low == 0 else ends < -SATURATED)
@@ -131,7 +136,7 @@ class GatesDisplay:
         from matplotlib.lines import Line2D
         from matplotlib.patches import Patch
 
-        text, bad = self._text, any(not bool(torch.isfinite(values).all()) for values in self.gates.values())
+        text, bad = self._text, self._any_bad
         handles = [
             Line2D([], [], color=GREY, linewidth=2, label=text["median"]),
             Patch(color=GREY, alpha=0.55, linewidth=0, label=text["half"]),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -138,7 +140,8 @@ def spread_out(
 ) -> list[Any]:
     """``[function(*job) for job in jobs]``, in up to ``workers`` processes; ``tell(k)`` after the k-th that finishes.
 
-    New processes, not forked ones: a fork of a process in which torch has started threads can hang.
+    New processes, not forked ones: a fork of a process in which torch has started threads can hang. Ctrl-C reaches
+    this process alone, which ends the others: each would print a traceback of its own.
     """
     if workers <= 1 or len(jobs) < 2:
         done = []
@@ -151,12 +154,30 @@ def spread_out(
 
     pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
     try:
-        futures = [pool.submit(function, *job) for job in jobs]
+        with _deaf():  # inherited by the processes that submit starts
+            futures = [pool.submit(function, *job) for job in jobs]
         for k, _ in enumerate(as_completed(futures), 1):
             tell(k)
         return [future.result() for future in futures]
+    except BaseException:
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.terminate()  # else leaving Python would wait for their work
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Ignore Ctrl-C for a moment; only the main thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def median(values: Sequence[float]) -> float:

@@ -35,8 +35,6 @@ def check_resources(toolkit: Toolkit, used: Usage, sources: list[str], update: b
     if release != toolkit.release:
         message = f"measured with nvcc {release or '(none)'}, this is {toolkit.release}: install '.[nvcc]', or --update"
         return [*found, Finding("budget", resources.BUDGETS.name, message)]
-    for line in resources.slack(used, budgets):
-        say(line)
     return [*found, *resources.check_budgets(used, budgets, sources)]
 
 
@@ -92,6 +90,9 @@ def main() -> int:
     used = resources.usage(units)
     found = [*compiling.check(units), *check_resources(toolkit, used, [s.name for s in sources], asked.update)]
     found += check_machine_code(toolkit, units, used, whole)
+    if whole:
+        for line in resources.slack(used, resources.read_budgets()[1]):
+            say(line)
     if whole and not found:
         found += check_coresidency(toolkit, units, used)
     for line in (said := lines(found)):
