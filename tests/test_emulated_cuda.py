@@ -75,16 +75,27 @@ def compare(problem: Problem, answers: dict[str, dict[str, Tensor]], what: str) 
 
 def problems(cell: str, option: str, dtype: torch.dtype) -> list[tuple[str, Problem]]:
     """A part of the grid of shapes, another for each option and dtype, which together cover it."""
-    first = (list(OPTIONS).index(option) + 2 * DTYPES.index(dtype)) % 7
+    stride = 4 if option == "plain" else 10
+    first = (list(OPTIONS).index(option) + 3 * DTYPES.index(dtype)) % stride
     found = []
-    for i, shape in list(enumerate(GRID))[first :: 3 if option == "plain" else 7]:
+    for i, shape in list(enumerate(GRID))[first::stride]:
         kwargs = dict(OPTIONS[option])
         if "proj" in kwargs:
             if shape.H == 1:
                 continue
             kwargs["proj"] = shape.H // 2
-        found.append((f"{cell} {option} {tuple(shape)}", make(cell, shape, seed=i, **kwargs).to(dtype)))
+        problem = off_the_bend(make(cell, shape, seed=i, **kwargs).to(dtype))
+        found.append((f"{cell} {option} {tuple(shape)}", problem))
     return found
+
+
+def off_the_bend(problem: Problem) -> Problem:
+    """With 16 bits, every unit of a relu far on one side of zero, so that no rounding decides on a gradient."""
+    b = problem.tensors["b_ih"]
+    if "relu" not in problem.cell or problem.tensors["x"].dtype.itemsize > 2 or b is None:
+        return problem
+    sides = torch.where(torch.arange(b.numel()) % 3 == 1, -6.0, 6.0).to(b.dtype)
+    return problem._replace(tensors={**problem.tensors, "b_ih": sides})
 
 
 def went_where_it_was_sent(path: str, plans: list[dict[str, Any]]) -> bool:
@@ -132,7 +143,8 @@ def test_every_edge_of_a_tile(cell: str, tiles: dict[str, Any], dtype: torch.dty
     if tiles["path"] == "block":
         tiles["units"] = H
     for seed, clip in enumerate((None, Norm(1.0), Value(0.4))):
-        problem = make(cell, Shape(3, 19, 2, H), seed=seed, ragged=True, state_clip=clip, reverse=seed == 1).to(dtype)
+        problem = make(cell, Shape(3, 19, 2, H), seed=seed, ragged=True, state_clip=clip, reverse=seed == 1)
+        problem = off_the_bend(problem.to(dtype))
         ours = emulated.solve(problem, tiles=tiles, policy=POLICIES[seed + 2], seed=seed)
         compare(problem, {tiles["path"]: ours}, f"{cell} {tiles}")
 
