@@ -61,9 +61,11 @@ void launch_convert(void* to, const void* from, int64_t count, DType dtype, bool
 
 void sum_bias_gradients(void* db_ih, void* db_hh, const void* dz, int64_t rows, int64_t H, const CellTraits& traits, DType dtype,
                         const Context& context) {
-  for (void* to : {db_ih, db_hh})  // a grid of no blocks can't be launched
-    if (to && rows == 0) check(cudaMemsetAsync(to, 0, traits.gates * H * element_size(dtype), stream_of(context)), "cudaMemsetAsync");
-  if (rows == 0) return;
+  if (rows == 0) {
+    for (void* sum : {db_ih, db_hh})
+      if (sum) check(cudaMemsetAsync(sum, 0, traits.gates * H * element_size(dtype), stream_of(context)), "cudaMemsetAsync");
+    return;
+  }
   ColumnSum p{rows, traits.planes() * H, dz, nullptr, db_ih, db_hh, H, traits.gates, traits.recurrent_plane()};
   for (bool first = true;; first = false) {
     const int64_t left = (p.rows + kSumRows - 1) / kSumRows;

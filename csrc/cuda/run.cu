@@ -122,9 +122,9 @@ void weight_gradients(const Layer& p, const Backward& grads, const StepGradients
 
 Plan plan_for(const Layer& p, Pass pass, const Context& context) {
   const bool clip_norm = pass == Pass::backward && p.clip == ClipKind::norm;
-  // A projection is one even where it is square; no resident kernel knows it.
-  if (p.w_hr) return plan({p.cell, p.dtype, p.T, p.N, p.H, p.P, pass, clip_norm}, context.limits, "step");
-  return plan({p.cell, p.dtype, p.T, p.N, p.H, p.P, pass, clip_norm}, context.limits, context.wish);
+  // A projection is one even where it is square, which plan() can't see; no resident kernel knows it.
+  const bool square = p.w_hr && p.P == p.H;
+  return plan({p.cell, p.dtype, p.T, p.N, p.H, p.P, pass, clip_norm}, context.limits, square ? "step" : context.wish);
 }
 
 bool run_forward(const Layer& p, const ForwardOut& to, const Context& context, const Plan& plan, const ResidentKernels& kernels) {

@@ -201,9 +201,7 @@ def wanted(root: Path, pattern: str) -> list[Patch]:
 def main() -> int:
     """Plant all bugs; 0 if each was caught."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "pattern", nargs="?", default="", help="only bugs that match this regular expression"
-    )
+    parser.add_argument("pattern", nargs="?", default="", help="only bugs that match this regular expression")
     parser.add_argument("--list", action="store_true", help="name the bugs, plant none")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options = parser.parse_args()
