@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+LAYOUT_STEPS = 3  # observed steps at which SwappedAxes and Padding look at the layout of the data
+
 
 def _number(name: str, value: float, what: str) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -10,7 +10,7 @@ import torch
 from seqgrad import _figures
 from seqgrad._finding import Finding
 from seqgrad._observation import Observation
-from seqgrad._rules_check import above_zero, share, submodule
+from seqgrad._rules_check import LAYOUT_STEPS, above_zero, share, submodule
 from seqgrad._series import Series
 from seqgrad._watch import Facts
 
@@ -116,8 +116,8 @@ class SwappedAxes:
 
     Two signs. Only the first or the last sample gets any gradient, and gets it afresh at every timestep: the output is
     read at one sample instead of one timestep. Or the input's neighbours along the batch are alike and those along
-    time are not: correlations above ``along_batch`` and below ``along_time``, what all samples share taken out. The
-    input is looked at in the first three observed steps.
+    time are not: correlations above ``along_batch`` and below ``along_time``, what all samples share taken out. Both
+    are looked at in the first three observed steps.
     """
 
     along_batch: float = 0.5
@@ -130,6 +130,8 @@ class SwappedAxes:
 
     def check(self, entry: Observation) -> list[Finding]:
         found: dict[str, Finding] = {}
+        if len(entry.history) >= LAYOUT_STEPS:
+            return []
         for key in entry.keys:
             series = entry.last(key).series
             if series.name != "cell" and series.layer not in found and (hit := self._read_at_a_sample(entry, series)):

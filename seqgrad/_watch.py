@@ -165,20 +165,20 @@ def _gates(facts: Facts, forward: Forward, level: float) -> None:
     """Shares of saturated gates at up to 32 timesteps of up to 4 samples, from one product over all of them."""
     out, steps, h0 = forward.out.detach(), facts.steps, forward.h0.detach()
     stride, every = -(-steps // _SAMPLED_STEPS), -(-facts.batch // _SAMPLED_BATCH)
-    facts.times = list(range(0, steps, stride))
+    offset = (steps - 1) % stride if forward.reverse else 0  # the first step of the run is always among them
+    facts.times = list(range(offset, steps, stride))
     count, start = len(facts.times), h0[::every].unsqueeze(0)
-    before = out[1::stride] if forward.reverse else out[stride - 1 :: stride][: count - 1]  # slices: no index to copy
-    before = before[:count, ::every]
-    if before.shape[0] < count:
-        before = torch.cat([before, start] if forward.reverse else [start, before])
+    # Slices throughout: an index would have to be copied to the device.
+    before = out[offset + 1 :: stride, ::every] if forward.reverse else out[stride - 1 :: stride, ::every][: count - 1]
+    before = torch.cat([before, start] if forward.reverse else [start, before])
     alive = torch.ones(before.shape[:2], dtype=torch.bool, device=out.device)
     if forward.lengths is not None:
-        times = torch.arange(0, steps, stride, device=out.device).unsqueeze(1)
+        times = torch.arange(offset, steps, stride, device=out.device).unsqueeze(1)
         limits = forward.lengths[::every]
         alive = times < limits
         if forward.reverse:  # a short sample begins at its last step, from the initial state
             before = torch.where((times + 1 < limits).unsqueeze(2), before, start)
-    places = _Places(forward.cell, forward.x.detach()[::stride, ::every], before, forward.weights)
+    places = _Places(forward.cell, forward.x.detach()[offset::stride, ::every], before, forward.weights)
     named = gate_formulas(cast(Any, places))
     weight = alive.to(torch.float32)
     total = weight.sum(dim=1).clamp(min=1)

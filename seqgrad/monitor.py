@@ -16,6 +16,7 @@ from seqgrad._block import Block
 from seqgrad._finding import Finding, worst_first
 from seqgrad._observation import Observation
 from seqgrad._parameters import Clearing, Movement, recurrent_layers, unconverted_layers
+from seqgrad._rules_check import LAYOUT_STEPS
 from seqgrad._watch import graph_marker
 from seqgrad.history import History, run_header
 from seqgrad.rules import Rule
@@ -167,7 +168,7 @@ class Monitor:
                 )
                 return self
             clearing = self._clearing if not self._blocks else None
-            layout = len(self.history) < rules_module.LAYOUT_STEPS
+            layout = len(self.history) < LAYOUT_STEPS
             self._block = Block(self.model, self._layers, self._level, layout, self._marker, clearing)
             self._block.start()
         return self

@@ -36,8 +36,6 @@ __all__ = [
     "default",
 ]
 
-LAYOUT_STEPS = 3  # observed steps at which SwappedAxes and Padding look at the input
-
 _PUBLIC: tuple[type, ...] = (
     Finding, Observation, NonFinite, MissingDetach, StaleGradients, SwappedAxes, Padding, LearningRate, LossScale,
     Underflow, DeadUnits, Saturation, Exploding, Vanishing,

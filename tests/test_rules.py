@@ -186,6 +186,17 @@ def test_the_first_nonfinite_of_the_backward_is_in_the_layer_that_backprop_meets
     assert (found.series, found.t, found.phase, found.value) == ("l1", 3, "backward", math.inf)
 
 
+@pytest.mark.parametrize(("reverse", "t", "n"), [(False, 5, 1), (True, 9, 0)])
+def test_the_first_nonfinite_state_is_the_first_in_the_order_of_the_run(reverse, t, n):
+    facts = forward(12)
+    peak = torch.ones(12, 2, dtype=torch.float64)
+    peak[5, 1], peak[9, 0] = math.nan, math.inf
+    facts = replace(facts, reverse=reverse, batch=2, tensors={"peak": peak, "start": torch.zeros(2)})
+    (found,) = rules.NonFinite().check(observation(series([1.0] * 12), facts=[facts]))
+    assert (found.t, found.sample, found.phase) == (t, n, "forward")
+    assert found.direction == ("reverse" if reverse else "forward")
+
+
 def test_nonfinite_looks_at_every_pass():
     bad = series([1.0, math.nan, 1.0])
     good = replace(series([1.0, 1.0, 1.0]), backward=1)

@@ -174,19 +174,19 @@ def nan_in_the_input() -> list[Finding]:
     return observed(Model(sg.LSTM(I, H)), batch)
 
 
-def nan_in_the_reverse_input() -> list[Finding]:
+def two_nan_in_the_input() -> list[Finding]:
     def batch() -> Tensor:
         x = torch.randn(T, N, I)
         x[5, 1], x[9, 3] = math.nan, math.nan
         return x
 
-    class Backwards(Model):
-        """The reverse direction alone: it meets t = 9 before t = 5."""
+    class FromTheEnd(Model):
+        """Reads its input from the end, so that it meets t = 9 of the data before t = 5."""
 
         def forward(self, x: Tensor, **options: Any) -> Tensor:
             return super().forward(x.flip(0), **options)
 
-    return observed(Backwards(sg.LSTM(I, H)), batch)
+    return observed(FromTheEnd(sg.LSTM(I, H)), batch)
 
 
 def nan_born_in_the_backward() -> list[Finding]:
@@ -323,7 +323,7 @@ BROKEN = [
     Specimen("loss scaled away", loss_scaled_away, "LossScale", "rnn", "l0", T - 1),
     Specimen("fp16 underflow", half_precision_underflow, "Underflow", "rnn", "l0", T - 1 - 5, 0),
     Specimen("NaN in the input", nan_in_the_input, "NonFinite", "rnn", "l0", 7, 2, "error"),
-    Specimen("two NaN in the input", nan_in_the_reverse_input, "NonFinite", "rnn", "l0", T - 1 - 9, 3, "error"),
+    Specimen("two NaN in the input", two_nan_in_the_input, "NonFinite", "rnn", "l0", T - 1 - 9, 3, "error"),
     Specimen("NaN of the backward", nan_born_in_the_backward, "NonFinite", "rnn", "l0", 11, 1, "error"),
     Specimen("Inf of the state", inf_born_in_the_state, "NonFinite", "rnn", "l0", 7, 0, "error"),
     Specimen("NaN in a weight", nan_in_a_weight, "NonFinite", "rnn", "weight_hh_l1", 0, 0, "error"),
