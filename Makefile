@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 NATIVE := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help lesson test check lint types cpp cpp-sanitized format emulate teeth cuda bench gpu build clean tools
+.PHONY: help lesson test check lint types cpp cpp-sanitized format emulate emulate-cpp emulate-python teeth cuda bench gpu build clean tools
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -61,9 +61,14 @@ cuda: $(VENV)/.nvcc  ## static gates on the CUDA kernels, without a GPU (GATES=-
 
 emulate: tools  ## the CUDA kernels on the host emulator, without a GPU
 	@PYTHONPATH=tests $(BIN)/python -m toolchain || $(MAKE) $(VENV)/.nvcc
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target emulate-cpp emulate-python
+
+emulate-cpp:
 	$(BIN)/cmake -S . -B build/emulator -DCMAKE_BUILD_TYPE=Release
 	$(BIN)/cmake --build build/emulator --parallel --target emulated
 	$(BIN)/ctest --test-dir build/emulator -L emulator --output-on-failure
+
+emulate-python:
 	$(BIN)/python -m pytest -m emulator tests/test_emulated_cuda.py
 
 teeth: tools  ## whether that suite bites: kernels with one planted bug each, all of which it must catch
