@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.rnn import RNNCellBase
 
+from seqgrad._graph_tap import Tag
 from seqgrad._recorder import watch
 from seqgrad._rnn_run import Weights, check_residual_scale, check_state_clip, describe_options, harmonise, run
 from seqgrad.clip import Norm, Value
@@ -18,6 +19,7 @@ class _Cell(RNNCellBase):
 
     # On the class, so that a module converted from torch.nn needs no attribute of its own.
     state_clip: Norm | Value | None = None
+    _seqgrad_tag: Tag | None = None  # while it is recorded
     _name: str
 
     def __init__(

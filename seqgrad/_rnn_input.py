@@ -108,7 +108,8 @@ def _check_range(lengths: Tensor, steps: int) -> None:
         return
     inside = (lengths >= 0) & (lengths <= steps)
     if torch.compiler.is_compiling():
-        torch._assert_async(inside.all(), f"every entry of lengths must lie in 0..T = {steps}")
+        # Without the number: a text that holds T would be compiled anew for every T.
+        torch._assert_async(inside.all(), "every entry of lengths must lie in 0..T, the timesteps of the input")
         return
     if lengths.is_cuda and torch.cuda.is_current_stream_capturing():
         return

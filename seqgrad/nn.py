@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import PackedSequence
 from seqgrad import _rnn_input
 from seqgrad._cells import GRUCell, LSTMCell, ResidualRNNCell, RNNCell
 from seqgrad._convert import convert_, revert_
+from seqgrad._graph_tap import Tag
 from seqgrad._recorder import watch
 from seqgrad._rnn_run import (
     Weights,
@@ -52,6 +53,7 @@ class _Layer(RNNBase):
 
     # On the class, so that a module converted from torch.nn needs no attribute of its own.
     state_clip: Norm | Value | None = None
+    _seqgrad_tag: Tag | None = None  # while it is recorded
     truncate: int | None = None
     residual_scale: float = 1.0
     _name: ClassVar[str]
