@@ -110,6 +110,9 @@ def layer(
         save,
     )
     if torch.compiler.is_compiling():
+        if torch.compiler.is_exporting():
+            # An exported program is there to be run: where it is trained all the same, the backward pays.
+            arguments = (*arguments[:-1], False)
         out, hn, cn, _ = torch.ops.seqgrad.forward.default(*arguments)
         return out, hn, cn if CELLS[cell].states == 2 else None
     if save:
@@ -214,6 +217,9 @@ def _forward_backward(
     ctx: Any, grad_out: Tensor | None, grad_hn: Tensor | None, grad_cn: Tensor | None, _: Any
 ) -> tuple[Any, ...]:
     *inputs, out, saved = ctx.saved_tensors
+    if saved.dim() == 1:  # not saved: the backward of an exported program
+        with torch.no_grad():
+            *_, saved = torch.ops.seqgrad.forward.default(*inputs, None, *ctx.options, True)
     needs = ctx.needs_input_grad
     norms = ctx.record and needs[9]
     dx, dw_ih, dw_hh, db_ih, db_hh, dw_hr, dh0, dc0, measured = torch.ops.seqgrad.backward.default(

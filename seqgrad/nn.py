@@ -140,10 +140,10 @@ class _Layer(RNNBase):
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input
-        packing = _rnn_input.packing(input)
+        packing = _rnn_input.packing(input, self._split(hx))
         if hx is not None:
             hx = self.permute_hidden(hx, order)  # into packed order and back: torch's own index errors come from here
-        self._check_args(data, hx, sizes)
+        self._check_args(data, hx, (packing.samples,))  # torch.nn reads the first of batch_sizes here, no more
         if hx is not None:
             hx = self.permute_hidden(hx, back)
         padded = packing.pad(data)
@@ -195,7 +195,7 @@ class _Layer(RNNBase):
     def _zeros(self, x: Tensor) -> tuple[Tensor, ...]:
         return (x.new_zeros(x.size(1), self.hidden_size),)
 
-    def _check_args(self, input: Tensor, hx: Any, batch_sizes: Tensor | None) -> None:
+    def _check_args(self, input: Tensor, hx: Any, batch_sizes: Any) -> None:
         if hx is None:
             self.check_input(input, batch_sizes)
         else:
