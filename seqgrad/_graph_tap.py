@@ -77,6 +77,7 @@ _modules: WeakValueDictionary[int, nn.Module] = WeakValueDictionary()
 _tickets: dict[int, Filing] = {}  # of open blocks
 _waiting: dict[tuple[int, int], list[tuple[File, Tensor]]] = {}  # (backward, layer) -> norms not yet handed over
 _lock = threading.Lock()
+_HAS_FLAG = hasattr(torch.compiler, "_is_exporting_flag")
 
 
 class Tag:
@@ -88,7 +89,7 @@ class Tag:
         self.blocks = 0
         # Both on the CPU, wherever the layer is: they are read without waiting for a device.
         self.clock = torch.tensor([number, 0])
-        self.handle = torch.zeros((), dtype=torch.float64, requires_grad=True)
+        self.handle = torch.zeros(1, requires_grad=True)
         self.handle.register_post_accumulate_grad_hook(lambda handle: _hand_over(number, handle))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
@@ -129,6 +130,11 @@ def forget_closed() -> None:
             _waiting.clear()
 
 
+def exporting() -> bool:
+    """``torch.compiler.is_exporting()``, which the tracer of torch before 2.13 takes for true in every compilation."""
+    return bool(torch.compiler._is_exporting_flag) if _HAS_FLAG else torch.compiler.is_exporting()
+
+
 # -- what is traced ----------------------------------------------------------------------------------------------------
 def make(
     module: nn.Module,
@@ -141,7 +147,7 @@ def make(
 ) -> Tensor | None:
     """The tap of one layer and direction while a graph is traced; see ``_recorder.make_tap``."""
     tag = getattr(module, ATTRIBUTE, None)
-    if tag is None or torch.compiler.is_exporting():
+    if tag is None or exporting():
         return None
     graded = torch.is_grad_enabled()
     ticket = torch.ops.seqgrad.ticket(tag.clock, series, cell, ",".join(quantities), lengths, reverse, graded)
@@ -154,7 +160,7 @@ def watch(
 ) -> None:  # fmt: skip
     """Show a forward to whoever watches, while a graph is traced; see ``_recorder.watch``."""
     tag = getattr(module, ATTRIBUTE, None)
-    if tag is None or torch.compiler.is_exporting() or not torch.is_grad_enabled():
+    if tag is None or exporting() or not torch.is_grad_enabled():
         return
     torch.ops.seqgrad.look(
         tag.clock, series, cell, x.detach(), out.detach(), [e.detach() for e in ends if e is not None], h0.detach(),
@@ -194,7 +200,7 @@ def _keep(norms: Tensor, ticket: Tensor) -> Tensor:
         filing.arrived()
         with _lock:
             _waiting.setdefault((torch._C._current_graph_task_id(), layer), []).append((filing.file, norms.clone()))
-    return torch.zeros((), dtype=torch.float64)
+    return torch.zeros(1)
 
 
 def _hand_over(layer: int, handle: Tensor) -> None:
@@ -231,7 +237,7 @@ _define(
     lambda clock, *_: clock.new_empty(2),
 )
 _define("tap(Tensor handle, Tensor ticket, Tensor x, int rows) -> Tensor", _zeros, _zeros)
-_define("file(Tensor norms, Tensor ticket) -> Tensor", _keep, lambda *_: torch.empty((), dtype=torch.float64))
+_define("file(Tensor norms, Tensor ticket) -> Tensor", _keep, lambda *_: torch.empty(1))
 _define(
     "look(Tensor(a!) clock, str series, str cell, Tensor x, Tensor out, Tensor[] ends, Tensor h0, Tensor?[] weights, "
     "Tensor? lengths, bool reverse) -> ()",

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqgrad import _reference
+from seqgrad import _graph_tap, _reference
 from seqgrad._ext import Warnings, extension
 from seqgrad.clip import Norm, Value
 
@@ -110,7 +110,7 @@ def layer(
         save,
     )
     if torch.compiler.is_compiling():
-        if torch.compiler.is_exporting():
+        if _graph_tap.exporting():
             # An exported program is there to be run: where it is trained all the same, the backward pays.
             arguments = (*arguments[:-1], False)
         out, hn, cn, _ = torch.ops.seqgrad.forward.default(*arguments)
