@@ -13,10 +13,10 @@ __all__ = ["translation_table"]
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     """The table that ``torch.onnx.export(..., custom_translation_table=...)`` asks for.
 
-    RNN, GRU, LSTM and their cells become ONNX's operators of that name, one for each layer and direction, in every
-    opset from 18 on. ``lengths=`` becomes their ``sequence_lens``. ResidualRNN, for which ONNX has no operator, becomes
-    a Scan. Batch and time may be dynamic. ``state_clip`` and ``truncate`` leave no trace: they act in backwards only.
-    The table may be merged with one of your own: ``{**mine, **translation_table()}``.
+    RNN, GRU, LSTM and their cells become ONNX's operators of that name, one for each layer and direction. ``lengths=``
+    becomes their ``sequence_lens``. ResidualRNN, for which ONNX has no operator, becomes a Scan. Batch and time may be
+    dynamic. ``state_clip`` and ``truncate`` leave no trace: they act in backwards only. The table may be merged with
+    one of your own: ``{**mine, **translation_table()}``.
 
     An LSTM with ``proj_size`` has no counterpart in ONNX: its export ends in a ``torch.onnx`` error whose cause says
     so. onnxruntime runs these operators in float32 and float16, not in float64.

@@ -28,8 +28,11 @@ def record(model: nn.Module) -> RecordBlock:
     the block leaves no trace, and a backward after it adds nothing, even of a forward inside. Recording reads nothing
     from the device, so it does not wait for it. Blocks may be nested (each gets its own record), entered again (a fresh
     record each time) and left by an exception (what was recorded by then stays readable). A block belongs to its
-    thread or async task; layers that other threads run meanwhile are not recorded. Under ``torch.compile`` a recorded
-    layer leaves the graph for a moment, which ``fullgraph=True`` refuses: record the uncompiled model there.
+    thread or async task; layers that other threads run meanwhile are not recorded.
+
+    Under ``torch.compile`` all of this holds as it does in eager code, whole graphs (``fullgraph=True``) included: a
+    compiled model has one more graph, for recorded steps, which serves every later block. A block around the model or
+    around its compiled wrapper gives the same names. Programs of ``torch.export`` are not recorded.
 
     ``loss.backward()`` is what gets recorded. ``torch.autograd.grad(loss, inputs)`` and ``backward(inputs=...)`` ask
     for chosen gradients only and leave the record empty, and so do the transforms of ``torch.func``. A layer without

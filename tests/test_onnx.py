@@ -21,8 +21,6 @@ BATCH, TIME = Dim("batch", min=1, max=512), Dim("time", min=1, max=4096)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning"),  # torch deep-copies its own exported programs
     pytest.mark.filterwarnings("ignore:# The axis name:UserWarning"),  # of two axes of one name, which is as meant
-    # numpy's and torch's own, out of the exporter
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
 
