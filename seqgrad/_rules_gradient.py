@@ -64,11 +64,13 @@ class Exploding:
         )  # fmt: skip
 
     def _jump(self, entry: Observation, key: str) -> Finding | None:
-        kept = (e.series[key].peak for e in entry.history.recent(_RECENT) if key in e.series)
-        past = [value for value in kept if math.isfinite(value)]
         seen = entry.last(key)
         now = seen.peak
-        if len(past) < _LEAST or not math.isfinite(now) or now <= 1.0:
+        if not 1.0 < now < math.inf:
+            return None
+        kept = (e.series[key].peak for e in entry.history.recent(_RECENT) if key in e.series)
+        past = [value for value in kept if math.isfinite(value)]
+        if len(past) < _LEAST:
             return None
         usual = sorted(past)[len(past) // 2]
         if now <= self.spike * usual:

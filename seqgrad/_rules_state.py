@@ -58,10 +58,11 @@ class Saturation:
         saturated = facts.tensors.get("saturated")
         if saturated is None or not facts.batch:
             return None
-        alive = _figures.alive(facts.steps, facts.batch, facts.lengths).double()
-        whole = float(saturated.sum() / alive.sum().clamp(min=1))
+        real = facts.steps * facts.batch if facts.lengths is None else int(facts.lengths.sum())
+        whole = float(saturated.sum()) / max(real, 1)
         if whole <= self.frac:
             return None
+        alive = _figures.alive(facts.steps, facts.batch, facts.lengths)
         each = saturated.sum(dim=1) / alive.sum(dim=1).clamp(min=1)
         t = next(t for t in _run_order(facts) if float(each[t]) > self.frac)
         n = int(saturated[t].argmax())

@@ -143,7 +143,7 @@ class SwappedAxes:
 
     def _read_at_a_sample(self, entry: Observation, series: Series) -> Finding | None:
         carried = series.grad_carry
-        if carried is None or series.batch < 2 or series.steps < 3 or not bool(torch.isfinite(series.data).all()):
+        if carried is None or series.batch < 2 or series.steps < 3 or not _figures.all_finite(series.data):
             return None
         alive = series.grad_h.amax(dim=0) > 0  # [N]
         if int(alive.sum()) != 1 or not bool(alive[0] | alive[-1]):
@@ -166,7 +166,7 @@ class SwappedAxes:
 
     def _correlated(self, entry: Observation, facts: Facts) -> Finding | None:
         axes = facts.tensors.get("x_axes")
-        if axes is None or not bool(torch.isfinite(axes).all()):
+        if axes is None or not _figures.all_finite(axes):
             return None
         time, batch = float(axes[0]), float(axes[1])
         if batch <= self.along_batch or abs(time) >= self.along_time:
