@@ -10,6 +10,7 @@ import torch
 from seqgrad._finding import Finding
 from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import above_zero
+from seqgrad._rules_state import large_state
 
 _RECENT = 64  # observed steps that a running median looks back on
 _LEAST = 5  # and how many it needs
@@ -88,7 +89,7 @@ class Exploding:
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
-        if not any(entry.last(key).amplifies for key in entry.keys):
+        if not (any(entry.last(key).amplifies for key in entry.keys) or large_state(entry)):
             return []  # LossScale's
         big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.abs}
         if not big:
@@ -174,7 +175,7 @@ class LossScale:
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
-        if any(entry.last(key).amplifies for key in entry.keys):
+        if any(entry.last(key).amplifies for key in entry.keys) or large_state(entry):
             return []  # Exploding's
         big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.high}
         if not big:

@@ -12,13 +12,14 @@ from seqgrad._finding import Finding, Severity
 from seqgrad._observation import Observation
 from seqgrad._rules_gradient import Exploding, LossScale
 from seqgrad._rules_nonfinite import NonFinite
-from seqgrad._rules_state import DeadUnits, Saturation
+from seqgrad._rules_state import DeadUnits, ExplodingState, Saturation
 from seqgrad._rules_usage import LearningRate, MissingDetach, Padding, StaleGradients, SwappedAxes
 from seqgrad._rules_vanishing import Underflow, Vanishing
 
 __all__ = [
     "DeadUnits",
     "Exploding",
+    "ExplodingState",
     "Finding",
     "LearningRate",
     "LossScale",
@@ -38,7 +39,8 @@ __all__ = [
 
 _PUBLIC: tuple[type, ...] = (
     Finding, Observation, NonFinite, MissingDetach, StaleGradients, SwappedAxes, Padding, LearningRate, LossScale,
-    Underflow, DeadUnits, Saturation, Exploding, Vanishing,
+    Underflow, DeadUnits, Saturation, ExplodingState, Exploding,
+    Vanishing,
 )  # fmt: skip
 for _class in _PUBLIC:
     _class.__module__ = __name__  # their home in documentation and pickles
@@ -70,5 +72,5 @@ def default() -> list[Rule]:
     """All rules with their default thresholds, causes before symptoms."""
     return [
         NonFinite(), MissingDetach(), StaleGradients(), SwappedAxes(), Padding(), LearningRate(), LossScale(),
-        Underflow(), DeadUnits(), Saturation(), Exploding(), Vanishing(),
+        Underflow(), DeadUnits(), Saturation(), ExplodingState(), Exploding(), Vanishing(),
     ]  # fmt: skip

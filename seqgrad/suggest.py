@@ -17,7 +17,7 @@ Change = tuple[str, str, str]  # what to change, why, the call
 # Causes before symptoms: what comes first here may be all there is to the rest.
 _ORDER = (
     "NonFinite", "MissingDetach", "StaleGradients", "SwappedAxes", "Padding", "LearningRate", "LossScale", "Underflow",
-    "DeadUnits", "Saturation", "Exploding", "Vanishing",
+    "DeadUnits", "Saturation", "ExplodingState", "Exploding", "Vanishing",
 )  # fmt: skip
 
 
@@ -148,6 +148,7 @@ _TITLES = {
     "Underflow": "Scale the loss for half precision",
     "DeadUnits": "Revive the units",
     "Saturation": "Draw smaller input weights",
+    "ExplodingState": "Keep the state small",
     "Exploding": "Clip the gradient",
     "Vanishing": "Let the recurrence keep the gradient",
 }

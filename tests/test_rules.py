@@ -229,7 +229,7 @@ def test_thresholds_are_checked(build, error, message):
 def test_every_default_rule_is_a_rule_and_hashes_by_its_thresholds():
     default = rules.default()
     assert all(isinstance(rule, rules.Rule) for rule in default)
-    assert len({rule.name for rule in default}) == len(default) == 12
+    assert len({rule.name for rule in default}) == len(default) == 13
     assert rules.Exploding() == rules.Exploding(100.0, 10.0)
     assert rules.Saturation(0.9) != rules.Saturation()
 

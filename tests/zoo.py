@@ -123,6 +123,15 @@ def exploding_gain() -> list[Finding]:
     return observed(Model(quiet_rnn(1.5)), zeros, loss=first_unit)  # 2 * 1.5^10 > 100, N = 4 samples
 
 
+def state_that_only_adds() -> list[Finding]:
+    rnn = sg.ResidualRNN(I, H, nonlinearity="relu")
+    with torch.no_grad():
+        for p in rnn.parameters():
+            p.zero_()
+        rnn.bias_ih_l0.fill_(30.0)  # h is 30 (t + 1): 120 at t = 3
+    return observed(Model(rnn), zeros, loss=lambda y: 1e-5 * first_unit(y))
+
+
 def exploding_cell_in_a_loop() -> list[Finding]:
     class Loop(nn.Module):
         def __init__(self) -> None:
@@ -318,6 +327,7 @@ BROKEN = [
     Specimen("vanishing, reverse direction", vanishing_reverse_direction, "Vanishing", "rnn", "l0_reverse", 10),
     Specimen("exploding gain", exploding_gain, "Exploding", "rnn", "l0", T - 1 - 10, severity="error"),
     Specimen("exploding cell", exploding_cell_in_a_loop, "Exploding", "step", "cell", T - 1 - 10, severity="error"),
+    Specimen("state that only adds", state_that_only_adds, "ExplodingState", "rnn", "l0", 3, 0),
     Specimen("lr too high", lr_too_high, "LearningRate", "rnn", "", None),
     Specimen("loss scaled up", loss_summed_and_scaled, "LossScale", "rnn", "l0", T - 1, severity="error"),
     Specimen("loss scaled away", loss_scaled_away, "LossScale", "rnn", "l0", T - 1),
