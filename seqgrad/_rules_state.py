@@ -185,8 +185,9 @@ def _peaks(facts: Facts) -> tuple[torch.Tensor, torch.Tensor]:
 class ExplodingState:
     """A hidden state that grows along the sequence past ``abs``, as relu and residual layers can.
 
-    Gradients of the weights that read it grow with it, so it comes before :class:`Exploding`. A state that is as large
-    from the start is the input's doing and not judged.
+    Gradients of the weights that read it grow with it, so it comes before :class:`Exploding`. A state that is handed on
+    from chunk to chunk counts with what it brings along; one that is as large at the first timestep is the input's
+    doing and not judged.
 
     Args:
         abs: the largest element of h that is fine.
@@ -209,15 +210,16 @@ class ExplodingState:
         order = list(_run_order(facts))
         t = next(t for t in order if float(peaks[t]) > self.abs)
         early, top = float(peaks[order[0]]), int(peaks.argmax())
-        if float(peaks[top]) < _GROWTH * early:
+        handed = float(facts.tensors["start"].nan_to_num(posinf=0.0).max()) / facts.hidden**0.5
+        if float(peaks[top]) < _GROWTH * max(early, handed) and not handed > self.abs:
             return None
         residual = facts.cell.startswith("residual")
         cure = "let each step add less" if residual else "start from the identity"
         layer = submodule(facts.layer)
         text = (
             f"the hidden state explodes: |h| is {early:.3g} at t={order[0]}, passes {self.abs:g} at t={t} (sample "
-            f"{int(samples[t])}) and reaches {float(peaks[top]):.3g} at t={top}, and what reads it sees weights with "
-            f"gradients as large; {cure}"
+            f"{int(samples[t])}) and reaches {float(peaks[top]):.3g} at t={top}, and gradients of the weights that "
+            f"read it are as large; {cure}"
         )
         return entry.finding(
             self.name, "warning", facts, t=t, sample=int(samples[t]), value=float(peaks[t]), threshold=self.abs,

@@ -348,3 +348,26 @@ def test_the_advice_against_a_bad_loss_scale_cures_it():
     with mon:
         eval(found.action, {"loss": loss()})
     assert mon.step() == []
+
+
+# -- ExplodingState ----------------------------------------------------------------------------------------------------
+def test_a_state_that_is_handed_on_and_grows_from_chunk_to_chunk_is_named():
+    rnn = sg.ResidualRNN(2, 4)
+    mon = sg.Monitor(rnn, every=1, on_finding=None, rules=[rules.ExplodingState()])
+    state = torch.full((1, 3, 4), 150.0)
+    with mon:
+        rnn(torch.randn(5, 3, 2), state)[0].sum().backward()
+    (found,) = mon.step()
+    assert (found.rule, found.series, found.t) == ("ExplodingState", "l0", 0)
+    assert found.action == "setattr(model.get_submodule(''), 'residual_scale', 0.2)"
+
+
+def test_large_inputs_and_bounded_cells_are_no_exploding_state():
+    relu = sg.RNN(2, 4, nonlinearity="relu")
+    with torch.no_grad():
+        relu.weight_hh_l0.zero_()
+    for rnn, x in ((relu, 1e6 * torch.ones(5, 3, 2)), (sg.LSTM(2, 4), 1e6 * torch.ones(5, 3, 2))):
+        mon = sg.Monitor(rnn, every=1, on_finding=None, rules=[rules.ExplodingState()])
+        with mon:
+            rnn(x)[0].sum().backward()
+        assert mon.step() == []
