@@ -229,7 +229,7 @@ def test_thresholds_are_checked(build, error, message):
 def test_every_default_rule_is_a_rule_and_hashes_by_its_thresholds():
     default = rules.default()
     assert all(isinstance(rule, rules.Rule) for rule in default)
-    assert len({rule.name for rule in default}) == len(default) == 13
+    assert len({rule.name for rule in default}) == len(default) == 14
     assert rules.Exploding() == rules.Exploding(100.0, 10.0)
     assert rules.Saturation(0.9) != rules.Saturation()
 
@@ -290,6 +290,7 @@ def run_call(call: str, model: nn.Module) -> None:
     names = {
         "seqgrad": sg, "torch": torch, "model": model, "x": x, "lengths": [40, 31, 12, 22], "optimizer": optimizer,
         "scaler": scaler, "loss": torch.ones((), requires_grad=True), "state": torch.zeros(1, 4, H),
+        "h_n": torch.zeros(2, 4, H),
         "checkpoint": model.state_dict(), "input_size": I, "hidden_size": H, "setattr": setattr, "list": list,
     }  # fmt: skip
     with torch.no_grad():

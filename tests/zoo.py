@@ -273,6 +273,16 @@ def output_read_at_a_sample() -> list[Finding]:
     return observed(Model(sg.GRU(I, H), lambda out: out[:, -1]), lambda: torch.randn(12, T, I))
 
 
+def last_output_of_both_directions() -> list[Finding]:
+    """A classic: out[-1] takes of the reverse direction what it has after one step."""
+    return observed(Model(sg.GRU(I, H, num_layers=2, bidirectional=True)), noise())
+
+
+def first_output_of_a_ragged_batch() -> list[Finding]:
+    lengths = torch.tensor([T, 9, 20, 31])
+    return observed(Model(sg.LSTM(I, H), lambda out: out[0]), noise(), lengths=lengths)
+
+
 def smooth_data_with_axes_swapped() -> list[Finding]:
     def batch() -> Tensor:
         phase, t = 7 * torch.rand(12, 1, I), torch.arange(T).view(1, T, 1)
@@ -343,6 +353,8 @@ BROKEN = [
     Specimen("gates torn apart, reverse", gates_torn_apart, "Saturation", "rnn", "l0_reverse", T - 1),
     Specimen("output read at a sample", output_read_at_a_sample, "SwappedAxes", "rnn", "l0", 11, T - 1),
     Specimen("batch and time swapped", smooth_data_with_axes_swapped, "SwappedAxes", "rnn", "l0", 0, 0),
+    Specimen("reverse read at its start", last_output_of_both_directions, "ReadTooEarly", "rnn", "l1_reverse", T - 1),
+    Specimen("read at t=0", first_output_of_a_ragged_batch, "ReadTooEarly", "rnn", "l0", 0),
     Specimen("padding as data", padding_counted_as_data, "Padding", "rnn", "l0", 12, 2),
     Specimen("forgotten zero_grad", forgotten_zero_grad, "StaleGradients", "rnn", "", None, None, "error"),
     Specimen("missing detach", missing_detach, "MissingDetach", "rnn", "l0", 0, None, "error"),
