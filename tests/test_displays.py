@@ -446,7 +446,7 @@ def test_a_history_of_several_series_has_a_panel_for_each(kind: str):
 def test_bad_arguments_are_named():
     clipped = recorded(sg.GRU(3, 5, num_layers=2))
     cases = [
-        (lambda: display.figure(history(3), "heatmap"), "history holds 2 series; say which to draw: 'encoder.rnn.l0', "),
+        (lambda: display.figure(history(3), "heatmap"), "history holds 2 series; say which to draw: 'encoder.rnn.l"),
         (lambda: display.heatmap(history(3), "l9"), "history holds no series 'l9'; there are: 'encoder.rnn.l0'"),
         (lambda: display.heatmap(sg.History()), "history is empty"),
         (lambda: HeatmapDisplay([]), "rows hold no grad_h to draw"),
