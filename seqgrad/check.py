@@ -17,7 +17,8 @@ def check_grads(model: nn.Module, max_norm: float = 100.0) -> list[Finding]:
     """What is wrong with the gradients that the parameters hold now: NaN, Inf, a norm above ``max_norm``.
 
     Call it after ``backward`` and before ``zero_grad``. It looks at every parameter of any model, needs no seqgrad
-    layer, and waits for the device once. For the timestep at which it began use :func:`seqgrad.record`.
+    layer, and waits for the device once. For the timestep at which it began use :func:`seqgrad.record`. Gradients that
+    ``fully_shard`` has spread over several processes are judged whole: every process calls it.
 
     Returns:
         One :class:`~seqgrad.rules.Finding` (rule NonFinite or Exploding) per parameter that is wrong, NonFinite first,
@@ -41,7 +42,7 @@ def check_grads(model: nn.Module, max_norm: float = 100.0) -> list[Finding]:
         raise ValueError(
             "no parameter of the model holds a gradient: call check_grads after backward, before zero_grad"
         )
-    figures = [torch.stack([_norm(grad), grad.isnan().sum(), grad.isinf().sum()]) for _, grad in named]
+    figures = [torch.stack(list(map(_whole, (_norm(g), g.isnan().sum(), g.isinf().sum())))) for _, g in named]
     findings = []
     for (name, grad), row in zip(named, gather(figures), strict=True):
         norm, nan, inf = row.tolist()
@@ -53,6 +54,11 @@ def check_grads(model: nn.Module, max_norm: float = 100.0) -> list[Finding]:
 
 def _values(grad: Tensor) -> Tensor:
     return grad.coalesce().values() if grad.is_sparse else grad
+
+
+def _whole(figure: Tensor) -> Tensor:
+    """The figure over all shards, where the gradient is a DTensor."""
+    return figure.full_tensor() if hasattr(figure, "full_tensor") else figure
 
 
 def _norm(grad: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import PackedSequence
 from seqgrad import _rnn_input
 from seqgrad._cells import GRUCell, LSTMCell, ResidualRNNCell, RNNCell
 from seqgrad._convert import convert_, revert_
+from seqgrad._jit import Unscriptable
 from seqgrad._recorder import watch
 from seqgrad._rnn_run import (
     Weights,
@@ -43,7 +44,7 @@ for _cell in (RNNCell, ResidualRNNCell, GRUCell, LSTMCell):
     _cell.__module__ = __name__  # a pickle then names the public home, not a private file
 
 
-class _Layer(RNNBase):
+class _Layer(Unscriptable, RNNBase):
     """What the four layers share.
 
     They extend RNNBase, whose checks and parameter bookkeeping they use, and not torch.nn.LSTM itself, because
