@@ -236,7 +236,7 @@ def _make_tap(
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
     tap = torch.zeros(len(quantities), x.shape[0], x.shape[1], dtype=dtype, device=x.device, requires_grad=True)
     lengths = None if lengths is None else lengths.detach().clone()  # the caller may reuse the buffer
-    # What a checkpoint recomputes is no new call. It gets a number if a gradient arrives, use_reentrant=False sends none.
+    # What a checkpoint recomputes is no new call: its number waits for a gradient (use_reentrant=False sends none).
     targets = [(r, layer, r.forward(layer, series, tracked=True) if outer == -1 else None) for r, layer in found]
 
     def file(data: Tensor) -> None:
