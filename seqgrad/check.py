@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgrad._finding import Finding, worst_first
+from seqgrad._parameters import whole
 from seqgrad._rules_check import above_zero
 from seqgrad._watch import gather
 
@@ -42,7 +43,7 @@ def check_grads(model: nn.Module, max_norm: float = 100.0) -> list[Finding]:
         raise ValueError(
             "no parameter of the model holds a gradient: call check_grads after backward, before zero_grad"
         )
-    figures = [torch.stack(list(map(_whole, (_norm(g), g.isnan().sum(), g.isinf().sum())))) for _, g in named]
+    figures = [torch.stack(list(map(whole, (_norm(g), g.isnan().sum(), g.isinf().sum())))) for _, g in named]
     findings = []
     for (name, grad), row in zip(named, gather(figures), strict=True):
         norm, nan, inf = row.tolist()
@@ -54,11 +55,6 @@ def check_grads(model: nn.Module, max_norm: float = 100.0) -> list[Finding]:
 
 def _values(grad: Tensor) -> Tensor:
     return grad.coalesce().values() if grad.is_sparse else grad
-
-
-def _whole(figure: Tensor) -> Tensor:
-    """The figure over all shards, where the gradient is a DTensor."""
-    return figure.full_tensor() if hasattr(figure, "full_tensor") else figure
 
 
 def _norm(grad: Tensor) -> Tensor:
