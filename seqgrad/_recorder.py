@@ -67,6 +67,7 @@ class Recorder:
         self._forwards: dict[str, int] = {}  # key -> forwards so far, those in a backward left out
         self._without_grad: dict[str, list[int]] = {}  # key -> which of them ran under no_grad
         self._recomputed: dict[tuple[str, int], int] = {}  # (key, backward) -> gradients of recomputed forwards so far
+        self._arrived: set[tuple[str, int]] = set()  # (key, number) of recomputed forwards that had a gradient
         self._lock = threading.Lock()
         unconverted = []
         for name, module in model.named_modules(remove_duplicate=False):
@@ -126,10 +127,13 @@ class Recorder:
                 return backward, number
             before = self._recomputed.get((key, backward), 0)
             self._recomputed[key, backward] = before + 1
-            self.log.keys.setdefault(key, (layer, series))
-            self.log.calls[key] = self.log.calls.get(key, 0) + 1
             known = self._without_grad.get(key, [])
-            return backward, known[-1 - before] if before < len(known) else len(known) - 1 - before
+            number = known[-1 - before] if before < len(known) else len(known) - 1 - before
+            if (key, number) not in self._arrived:  # a retained graph recomputes the same call again
+                self._arrived.add((key, number))
+                self.log.keys.setdefault(key, (layer, series))
+                self.log.calls[key] = self.log.calls.get(key, 0) + 1
+            return backward, number
 
     def add(self, series: Series) -> None:
         with self._lock:
