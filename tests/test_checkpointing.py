@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from oracle import assert_close
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint, checkpoint_sequential, set_checkpoint_early_stop
 
@@ -76,7 +77,9 @@ def grads(model: nn.Module, x: Tensor) -> list[Tensor]:
 @both
 @pytest.mark.parametrize("kind", LAYERS + CELLS)
 def test_chunks_in_checkpoints_have_the_gradients_and_the_record_of_plain_ones(kind: str, reentrant: bool):
-    """To the bit. Two steps with accumulated gradients; the second through a retained graph, twice."""
+    """Two steps with accumulated gradients, the second through a retained graph, twice. Norms to the bit; gradients
+    too, but use_reentrant=True adds up those of the weights in another order.
+    """
     found = []
     for way in (None, through(reentrant)):
         model, x = Chunked(kind), data()
@@ -89,7 +92,8 @@ def test_chunks_in_checkpoints_have_the_gradients_and_the_record_of_plain_ones(k
         found.append((record, grads(model, x)))
     (plain, exact), (record, got) = found
     assert_same_records(record, plain)
-    assert all(torch.equal(a, b) for a, b in zip(got, exact, strict=True))
+    for a, b in zip(got, exact, strict=True):
+        assert_close(a, b, ulps=64 if reentrant else 0)
 
 
 @both
