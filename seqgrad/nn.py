@@ -3,10 +3,11 @@
 What torch.nn accepts is accepted here: arguments, parameter names, state_dict, PackedSequence, errors. What is added:
 ``lengths=`` in the call, ``state_clip=`` and ``truncate=`` in the constructor, and the residual RNN.
 
-What meets a layer from outside finds one of torch.nn's kind: parametrizations, pruning, hooks, DistributedDataParallel,
-``fully_shard``, activation checkpointing, ``torch.jit.trace``. Three limits. ``torch.jit.script`` cannot compile it, and
-says what to do instead. Dynamic quantization knows torch.nn's exact classes and passes it by: ``revert_`` first.
-A DTensor as *input* (tensor parallelism) has no rule here; sharded parameters are gathered by ``fully_shard`` and fine.
+What meets a layer from outside finds one of torch.nn's kind: parametrizations, pruning, hooks, ``fully_shard``,
+DistributedDataParallel, activation checkpointing, ``torch.jit.trace``. Three limits. ``torch.jit.script`` cannot
+compile it, and says what to do instead. Dynamic quantization knows torch.nn's exact classes and passes it by:
+``revert_`` first. A DTensor as *input* (tensor parallelism) has no rule here; sharded parameters are gathered by
+``fully_shard`` and fine.
 
 Differences worth a sentence: under autocast every layer computes in the autocast dtype and returns it (torch.nn does
 so on CUDA, and on the CPU only for some layers), and hidden states must have the dtype of the input outside autocast.
