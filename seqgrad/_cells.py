@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn.modules.rnn import RNNCellBase
 
+from seqgrad._jit import Unscriptable
 from seqgrad._recorder import watch
 from seqgrad._rnn_run import Weights, check_residual_scale, check_state_clip, describe_options, harmonise, run
 from seqgrad.clip import Norm, Value
 
 
-class _Cell(RNNCellBase):
+class _Cell(Unscriptable, RNNCellBase):
     """What the four cells share: the checks of torch.nn in torch.nn's words, and one call of the engine with T = 1."""
 
     # On the class, so that a module converted from torch.nn needs no attribute of its own.

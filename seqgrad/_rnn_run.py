@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from seqgrad import _ext, _ops, _reference
+from seqgrad import _ext, _jit, _ops, _reference
 from seqgrad.clip import Norm, Value
 from seqgrad.record import make_tap
 
@@ -83,6 +83,10 @@ def run(
         return result.out, result.hn, result.cn
     if x.device.type not in _DEVICES:
         raise NotImplementedError(_why_not_on(x.device))
+    if torch._C._is_tracing():
+        options = (cell, reverse, scale, *_ops._clip_arguments(state_clip), truncate)
+        out, hn, cn = _jit.traced_layer((x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0), lengths, options)
+        return out, hn, None if c0 is None else cn
     tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,

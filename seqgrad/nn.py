@@ -3,6 +3,12 @@
 What torch.nn accepts is accepted here: arguments, parameter names, state_dict, PackedSequence, errors. What is added:
 ``lengths=`` in the call, ``state_clip=`` and ``truncate=`` in the constructor, and the residual RNN.
 
+What meets a layer from outside finds one of torch.nn's kind: parametrizations, pruning, hooks, ``fully_shard``,
+DistributedDataParallel, activation checkpointing, ``torch.jit.trace``. Three limits. ``torch.jit.script`` cannot
+compile it, and says what to do instead. Dynamic quantization knows torch.nn's exact classes and passes it by:
+``revert_`` first. A DTensor as *input* (tensor parallelism) has no rule here; sharded parameters are gathered by
+``fully_shard`` and fine.
+
 Differences worth a sentence: under autocast every layer computes in the autocast dtype and returns it (torch.nn does
 so on CUDA, and on the CPU only for some layers), and hidden states must have the dtype of the input outside autocast.
 """
@@ -20,6 +26,7 @@ from torch.nn.utils.rnn import PackedSequence
 from seqgrad import _rnn_input
 from seqgrad._cells import GRUCell, LSTMCell, ResidualRNNCell, RNNCell
 from seqgrad._convert import convert_, revert_
+from seqgrad._jit import Unscriptable
 from seqgrad._recorder import watch
 from seqgrad._rnn_run import (
     Weights,
@@ -43,7 +50,7 @@ for _cell in (RNNCell, ResidualRNNCell, GRUCell, LSTMCell):
     _cell.__module__ = __name__  # a pickle then names the public home, not a private file
 
 
-class _Layer(RNNBase):
+class _Layer(Unscriptable, RNNBase):
     """What the four layers share.
 
     They extend RNNBase, whose checks and parameter bookkeeping they use, and not torch.nn.LSTM itself, because
