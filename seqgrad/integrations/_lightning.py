@@ -98,7 +98,7 @@ class Hooks:
         if not self._watch.stepped:
             return
         step = trainer.fit_loop.epoch_loop._batches_that_stepped
-        numbers = self._watch.end()
+        numbers = self._watch.end("sum" if pl_module.automatic_optimization else "mean")  # divided there already
         if numbers:
             trainer.callback_metrics.update({name: torch.tensor(value) for name, value in numbers.items()})
             for logger in trainer.loggers:

@@ -53,9 +53,6 @@ class Watch:
         if self.monitor is not None:
             self.monitor.close()
 
-    def __del__(self) -> None:
-        self.leave()
-
     # -- a step --------------------------------------------------------------------------------------------------------
     @property
     def due(self) -> bool:
@@ -69,7 +66,8 @@ class Watch:
             self.monitor.__enter__()
 
     def leave(self) -> None:
-        if getattr(self, "_inside", False) and self.monitor is not None:
+        """After the backward, or whatever broke off in between."""
+        if self._inside and self.monitor is not None:
             self._inside = False
             self.monitor.__exit__(None, None, None)
 

@@ -85,6 +85,15 @@ class GradientCallback(TrainerCallback):
         self._log = trainer.log
         return self
 
+    def close(self) -> None:
+        """End the watch over a training that an exception ended; ``train`` does so by itself where it returns.
+
+        The Trainer tells no callback of exceptions. Until this is called, or ``train`` once more, a step that was
+        observed when it broke off goes on being recorded.
+        """
+        self._unhook()
+        self._watch.finish()
+
     @property
     def monitor(self) -> Monitor | None:
         """Of the training that runs, or ran last; None before the first."""
@@ -141,8 +150,7 @@ class GradientCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Close the sinks."""
-        self._unhook()
-        self._watch.finish()
+        self.close()
 
     def _unhook(self) -> None:
         if self._handle is not None:
