@@ -68,11 +68,11 @@ class Block:
         backward = torch._C._current_graph_task_id()
         if backward not in (-1, self._backward):
             self._backward = backward
-            Variable._execution_engine.queue_callback(self._queue_again)  # type: ignore[attr-defined]
+            Variable._execution_engine.queue_callback(self._queue_again)
 
     def _queue_again(self) -> None:
         """At the end of a backward, but behind what others queued while it ran: DistributedDataParallel's reduction."""
-        Variable._execution_engine.queue_callback(self._measure)  # type: ignore[attr-defined]
+        Variable._execution_engine.queue_callback(self._measure)
 
     def _measure(self) -> None:
         """As backward left them: the block may go on to unscale, clip and clear them."""

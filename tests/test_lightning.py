@@ -229,7 +229,13 @@ class Validated(Task):
 
 def test_validation_is_not_recorded(tmp_path):
     callback = watch()
-    fit(task(Validated), callback, tmp_path, val=torch.utils.data.DataLoader(batches(), batch_size=None), val_check_interval=2)
+    fit(
+        task(Validated),
+        callback,
+        tmp_path,
+        val=torch.utils.data.DataLoader(batches(), batch_size=None),
+        val_check_interval=2,
+    )
     same(callback.history, by_hand())
 
 
@@ -321,7 +327,13 @@ def test_a_second_fit_of_the_same_model_goes_on_where_it_fits(tmp_path):
 def test_a_model_in_ddp_keeps_its_names(tmp_path):
     callback = watch()
     try:
-        fit(task(), callback, tmp_path, strategy=DDPStrategy(process_group_backend="gloo"), use_distributed_sampler=False)
+        fit(
+            task(),
+            callback,
+            tmp_path,
+            strategy=DDPStrategy(process_group_backend="gloo"),
+            use_distributed_sampler=False,
+        )
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

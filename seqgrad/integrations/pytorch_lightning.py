@@ -1,16 +1,18 @@
-"""A monitor for ``pytorch_lightning.Trainer``."""
+"""A monitor for ``pytorch_lightning.Trainer``: Lightning under its old name."""
 
 from __future__ import annotations
 
-from seqgrad.integrations._lightning import DOC, Hooks
+from seqgrad.integrations._lightning import Hooks
 
 try:
     from pytorch_lightning import Callback
 except ImportError as error:
-    raise ImportError("seqgrad.integrations.pytorch_lightning needs pytorch_lightning: pip install pytorch-lightning") from error
+    raise ImportError(
+        "seqgrad.integrations.pytorch_lightning needs pytorch_lightning: pip install pytorch-lightning"
+    ) from error
 
 __all__ = ["GradientCallback"]
 
 
 class GradientCallback(Hooks, Callback):
-    __doc__ = DOC.format(package="pytorch_lightning", module="seqgrad.integrations.pytorch_lightning")
+    """What :class:`seqgrad.integrations.lightning.GradientCallback` is, for Lightning under its old name."""

@@ -42,8 +42,8 @@ class GradientCallback(TrainerCallback):
     series, the model's grad_norm, and how many findings are new, go to ``trainer.log``, and so into
     ``trainer.state.log_history`` and to every integration that the Trainer reports to, as
     ``{prefix}/rnn.l0/ratio`` and the like. A callback does not know its Trainer: one that was handed over as
-    ``callbacks=[GradientCallback()]``, without :meth:`attach`, adds to ``log_history`` alone. What is wrong is told as a
-    warning.
+    ``callbacks=[GradientCallback()]``, without :meth:`attach`, adds to ``log_history`` alone. What is wrong is told as
+    a warning.
 
     A step is one of the optimizer, over all batches whose gradients are accumulated. The monitor counts from 0 and so
     calls the first step 0; the Trainer logs it as 1. Norms are divided by a GradScaler's scale, and grad_norm is that
@@ -133,9 +133,7 @@ class GradientCallback(TrainerCallback):
         self._unhook()
         self._watch.stepping(getattr(kwargs.get("optimizer"), "scaler", None))  # accelerate's optimizer has it
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Judge the step, and log it."""
         self._unhook()
         numbers = self._watch.end(self._reduction)
