@@ -17,6 +17,12 @@ import seqgrad as sg
 SCALARS = {"first", "last", "ratio", "horizon", "decay", "transmission"}
 
 
+def import_path(*folders):
+    """What lets another process import what this one does."""
+    ours = os.path.dirname(os.path.dirname(sg.__file__))
+    return {"PYTHONPATH": os.pathsep.join([*folders, ours, os.environ.get("PYTHONPATH", "")])}
+
+
 def trained(*sinks, steps=3, **options):
     """A training whose gradient vanishes, watched."""
     torch.manual_seed(0)
@@ -109,7 +115,7 @@ RUN = """
 def test_weights_and_biases_gets_at_most_six_scalars_per_series(tmp_path):
     pytest.importorskip("wandb", reason="needs wandb: pip install wandb")
     told = {"WANDB_MODE": "offline", "WANDB_CONFIG_DIR": str(tmp_path), "WANDB_CACHE_DIR": str(tmp_path)}
-    told["PYTHONPATH"] = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(os.path.dirname(sg.__file__))])
+    told |= import_path(os.path.dirname(__file__))
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(RUN), str(tmp_path)],
         env=os.environ | told, capture_output=True, text=True, timeout=120, cwd=tmp_path, check=False,
@@ -151,5 +157,5 @@ def test_nothing_of_it_is_imported_unasked():
         loaded = [name for name in heavy if name in sys.modules]
         assert not loaded, loaded
     """
-    environment = os.environ | {"PYTHONPATH": os.path.dirname(os.path.dirname(sg.__file__))}
+    environment = os.environ | import_path()
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, timeout=120, check=True)
