@@ -1,8 +1,8 @@
 """A word-level language model of Python's own documentation, on torch.nn's LSTM or on seqgrad's.
 
-    python examples/language_model.py                     # two minutes on a laptop
-    python examples/language_model.py --layers torch      # the same numbers, slower
-    python examples/language_model.py --monitor run.jsonl # and: seqgrad show run.jsonl --follow
+    python examples/language_model.py                      # minutes on a laptop
+    python examples/language_model.py --layers torch       # the same numbers, slower
+    python examples/language_model.py --monitor run.jsonl  # and: seqgrad show run.jsonl --follow
 
 One weight matrix embeds words and scores them (tied weights: Press & Wolf 2017, Inan et al. 2017). The text is read in
 parallel columns from beginning to end; the state goes on from chunk to chunk, the gradient does not (truncated
@@ -45,7 +45,10 @@ class Corpus:
 
 def read(path: Path | None, unit: str, at_least: int = 3) -> Corpus:
     """Words, or characters, that occur ``at_least`` times; the last tenth is held out."""
-    text = "\n".join(topics.values()) if path is None else path.read_text(encoding="utf-8")
+    try:
+        text = "\n".join(topics.values()) if path is None else path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SystemExit(f"{path} is no text in UTF-8: {error}") from error
     pieces = re.finditer(r"\w+|([^\w ])\1*", text)  # words, runs of one sign such as ==, ends of lines
     tokens = [piece[0] for piece in pieces] if unit == "word" else list(text)
     counts = Counter(tokens)
@@ -96,7 +99,9 @@ class Training:
         self.corpus = read(options.text, options.unit)
         self.train, self.valid = columns(self.corpus.train, options.batch), columns(self.corpus.valid, 10)
         if min(len(self.train), len(self.valid)) < 2:
-            raise SystemExit(f"the text has only {len(self.corpus.train)} tokens: too few for {options.batch} columns")
+            raise SystemExit(
+                f"the text has {len(self.corpus.train)} tokens to learn: too few for {options.batch} columns"
+            )
         torch.manual_seed(options.seed)
         self.model = LanguageModel(
             options.layers, options.cell, len(self.corpus.words), options.hidden, options.depth, options.dropout
@@ -207,7 +212,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--clip", type=above_zero, default=1.0, help="largest norm of the gradient")
     add("--epochs", type=positive, default=6, help="times through the text")
     add("--report", type=positive, default=50, help="print a line every so many chunks")
-    add("--write", type=int, default=120, help="tokens of text to write at the end, 0 for none")
+    add("--write", type=natural, default=120, help="tokens of text to write at the end, 0 for none")
     add(
         "--monitor",
         type=Path,
@@ -226,18 +231,26 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def positive(text: str) -> int:
+    """A whole number from 1 on."""
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return value
 
 
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
+    return positive(text) if int(text) else 0
+
+
 def above_zero(text: str) -> float:
-    if not (value := float(text)) > 0:
+    """A finite number above 0."""
+    if not 0 < (value := float(text)) < math.inf:
         raise argparse.ArgumentTypeError(f"must be above 0, got {text}")
     return value
 
 
 def fraction(text: str) -> float:
+    """From 0 to below 1."""
     if not 0 <= (value := float(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be from 0 to below 1, got {text}")
     return value

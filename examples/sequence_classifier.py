@@ -174,7 +174,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--batch", type=positive, default=64, help="lines in a batch")
     add("--lr", type=above_zero, default=3e-3, help="learning rate")
     add("--epochs", type=positive, default=5, help="times through the lines")
-    add("--show", type=int, default=5, help="mistakes to show at the end")
+    add("--show", type=natural, default=5, help="mistakes to show at the end")
     add("--monitor", type=Path, default=None, metavar="FILE", help="watch the gradients; write a run file")
     add("--seed", type=int, default=0, help="of weights and order")
     add("--threads", type=positive, default=torch.get_num_threads(), help="threads of torch")
@@ -189,6 +189,11 @@ def positive(text: str) -> int:
     if (value := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return value
+
+
+def natural(text: str) -> int:
+    """A whole number from 0 on."""
+    return positive(text) if int(text) else 0
 
 
 def above_zero(text: str) -> float:
