@@ -338,7 +338,7 @@ def test_a_model_in_ddp_keeps_its_names(tmp_path):
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-        os.environ.clear()  # Lightning leaves MASTER_ADDR and the like, and accelerate starts a group where it sees them
+        os.environ.clear()  # Lightning leaves MASTER_ADDR, and accelerate starts a group where it sees that
         os.environ.update(environment)
     assert callback.monitor.rank == 0
     same(callback.history, by_hand())
