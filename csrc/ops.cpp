@@ -10,11 +10,10 @@ namespace seqgrad {
 namespace {
 
 CellId cell_named(const std::string& name) {
-  std::string known;
-  for (int i = 0; i < kCellCount; ++i) {
+  for (int i = 0; i < kCellCount; ++i)
     if (name == kCells[i].name) return static_cast<CellId>(i);
-    known += std::string(i ? ", " : "") + kCells[i].name;
-  }
+  std::string known;
+  for (int i = 0; i < kCellCount; ++i) known += std::string(i ? ", " : "") + kCells[i].name;
   fail("cell must be one of " + known + ", got '" + name + "'");
 }
 

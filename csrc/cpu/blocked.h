@@ -8,18 +8,22 @@ class Buffer {  // zero-filled, 64-byte aligned
   Buffer() = default;
   explicit Buffer(int64_t count) {
     if (count <= 0) return;
-    const size_t bytes = (size_t(count) * sizeof(A) + 63) / 64 * 64;
-    data_.reset(static_cast<A*>(std::aligned_alloc(64, bytes)));
-    if (!data_) throw std::bad_alloc();
-    std::memset(data_.get(), 0, bytes);
+    const size_t bytes = (size_t(count) * sizeof(A) + kAlign - 1) / kAlign * kAlign;
+    // Not aligned_alloc: small blocks of malloc come from the thread's own list, which is most of a tiny call's time.
+    memory_.reset(std::malloc(bytes + kAlign));
+    if (!memory_) throw std::bad_alloc();
+    data_ = reinterpret_cast<A*>((reinterpret_cast<uintptr_t>(memory_.get()) + kAlign - 1) / kAlign * kAlign);
+    std::memset(data_, 0, bytes);
   }
-  A* get() const { return data_.get(); }
+  A* get() const { return data_; }
 
  private:
+  static constexpr size_t kAlign = 64;
   struct Free {
-    void operator()(A* p) const { std::free(p); }
+    void operator()(void* p) const { std::free(p); }
   };
-  std::unique_ptr<A, Free> data_;
+  std::unique_ptr<void, Free> memory_;
+  A* data_ = nullptr;
 };
 
 template <class A>
