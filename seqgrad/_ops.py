@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqgrad import _reference
+from seqgrad import _composite, _func
 from seqgrad._ext import Warnings, extension
 from seqgrad.clip import Norm, Value
 
@@ -31,6 +31,7 @@ class Cell(NamedTuple):
 
 
 CELLS: dict[str, Cell] = {row[0]: Cell(*row) for row in extension().CELLS}
+_clip_function = _composite.clip_function
 _WARNINGS = Warnings()
 _waiting = _WARNINGS.waiting
 
@@ -86,39 +87,59 @@ def layer(
     ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``,
     ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off.
     """
-    save = torch.is_grad_enabled() and any(
-        t is not None and t.requires_grad for t in (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, tap)
-    )
     clip, limit = _clip_arguments(state_clip)
-    arguments = (
-        x,
-        w_ih,
-        w_hh,
-        b_ih,
-        b_hh,
-        w_hr,
-        h0,
-        c0,
-        lengths,
-        tap,
-        cell,
-        reverse,
-        scale,
-        clip,
-        limit,
-        truncate,
-        save,
-    )
+    options = (cell, reverse, scale, clip, limit, truncate)
+    tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
+    save = torch.is_grad_enabled() and _any_wants_grad(*tensors, tap)
+    cn: Tensor | None
     if torch.compiler.is_compiling():
-        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*arguments)
+        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, tap, *options, save)
         return out, hn, cn if CELLS[cell].states == 2 else None
     if save:
-        out, hn, cn, _ = _Forward.apply(*arguments)
+        out, hn, cn = _apply_layer(*tensors, lengths, tap, options)
     else:
-        out, hn, cn, _ = _below_autograd(arguments)
+        out, hn, cn, _ = _below_autograd(*tensors, lengths, None, *options, False)
+        cn = None if c0 is None else cn
     if _waiting.value:
         _warn()
-    return out, hn, cn if CELLS[cell].states == 2 else None
+    return out, hn, cn
+
+
+def step(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    h0: Tensor,
+    c0: Tensor | None,
+    cell: str,
+    scale: float,
+    state_clip: Norm | Value | None,
+    tap: Tensor | None,
+) -> tuple[Tensor, Tensor | None]:
+    """One time step of a cell, eager only: ``x [N, I]`` to ``hn [N, H]``, ``cn [N, H]``. The rest as for ``layer``."""
+    options = (cell, False, scale, *(_NO_CLIP if state_clip is None else _clip_arguments(state_clip)), 0)
+    cn: Tensor | None = None
+    if torch.is_grad_enabled() and _any_wants_grad(w_ih, w_hh, x, h0, c0, b_ih, b_hh, tap):
+        hn = _apply_step(x, w_ih, w_hh, b_ih, b_hh, h0, c0, tap, options)
+        if c0 is not None:
+            hn, cn = hn
+    else:
+        _, hn, cn, _ = _below_autograd(
+            x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, None, *options, False
+        )
+        cn = None if c0 is None else cn
+    if _waiting.value:
+        _warn()
+    return hn, cn
+
+
+def _any_wants_grad(*tensors: Tensor | None) -> bool:
+    for t in tensors:  # noqa: SIM110 - twice as fast as any() of a generator
+        if t is not None and t.requires_grad:
+            return True
+    return False
 
 
 def _arithmetic(x: Tensor) -> torch.dtype:
@@ -199,7 +220,6 @@ def _(
 # Positions of the differentiable inputs among the arguments of each op.
 _FORWARD_TENSORS = 8  # x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0
 _BACKWARD_FIRST = 5  # the same eight, behind grad_out, grad_hn, grad_cn, out, saved
-_Grads = tuple[Tensor | None, ...]
 
 
 def _setup_forward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...]) -> None:
@@ -227,30 +247,98 @@ def _forward_backward(
 torch.library.register_autograd("seqgrad::forward", _forward_backward, setup_context=_setup_forward)
 
 
-def _below_autograd(arguments: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _below_autograd(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.seqgrad.forward.default(*arguments)
 
 
-class _Forward(torch.autograd.Function):
+def _pull(
+    ctx: Any, grads: Sequence[Tensor | None], inputs: Sequence[Tensor | None], wanted: tuple[bool, bool, bool]
+) -> tuple[Any, ...]:
+    """Gradients of the eight inputs, then the norms.
+
+    ``inputs`` as forward saved them: the eight, lengths, out, ``saved [T, N, S, H]``; ``wanted``: of x, of weights, norms.
+    """
+    *given, out, saved = inputs
+    if _func.active():
+        found = _func.gradients(grads, out, saved, given, ctx.options, wanted)
+    elif torch.is_grad_enabled():  # create_graph
+        found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *ctx.options, *wanted)
+    else:
+        with torch._C._AutoDispatchBelowAutograd():
+            found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *ctx.options, *wanted)
+    if _waiting.value:
+        _warn()
+    *gradients, norms = found
+    return (*gradients, norms.detach() if wanted[2] and norms is not None else None)
+
+
+class _Layer(torch.autograd.Function):
     """The two functions registered above, by a shorter road.
 
-    torch.library's general one, which compiled code takes, costs an eager call more time than a small layer does.
+    torch.library's general one, which compiled code takes, costs an eager call more time than a small layer does. What
+    backward needs and nobody else is kept by ``ctx`` alone: each output of a Function costs a microsecond.
     """
 
     @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        output = _below_autograd(arguments)
-        _setup_forward(ctx, arguments, output)
-        ctx.mark_non_differentiable(output[3])
-        return output
+    def forward(
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, w_hr: Any, h0: Tensor, c0: Any,
+        lengths: Any, tap: Any, options: Any,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+        inputs = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths)
+        out, hn, cn, saved = _below_autograd(*inputs, None, *options, True)
+        ctx.save_for_backward(*inputs, out, saved)
+        ctx.options = options
+        ctx.set_materialize_grads(False)
+        return out, hn, None if c0 is None else cn
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-        found = _forward_backward(ctx, *grads)
-        if _waiting.value:
-            _warn()
-        return found
+        needs = ctx.needs_input_grad
+        *found, norms = _pull(ctx, grads, ctx.saved_tensors, (needs[0], True in needs[1:6], needs[9]))
+        return (*[g if need else None for g, need in zip(found, needs, strict=False)], None, norms, None)
+
+
+class _Step(torch.autograd.Function):
+    """One step of a cell: as ``_Layer``, with x and the states of that step alone."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, h0: Tensor, c0: Any, tap: Any, options: Any
+    ) -> Any:
+        out, hn, cn, saved = _below_autograd(
+            x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, None, *options, True
+        )
+        ctx.save_for_backward(x, w_ih, w_hh, b_ih, b_hh, h0, c0, out, saved)
+        ctx.options = options
+        ctx.set_materialize_grads(False)
+        return hn if c0 is None else (hn, cn)
+
+    @staticmethod
+    def backward(ctx: Any, grad_hn: Tensor | None, grad_cn: Tensor | None = None) -> tuple[Any, ...]:
+        x, w_ih, w_hh, b_ih, b_hh, h0, c0, out, saved = ctx.saved_tensors
+        inputs = (x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, out, saved)
+        needs = ctx.needs_input_grad
+        dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, norms = _pull(
+            ctx, (None, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:5], needs[7])
+        )
+        return (
+            dx.squeeze(0) if needs[0] else None,
+            dw_ih if needs[1] else None,
+            dw_hh if needs[2] else None,
+            db_ih if needs[3] else None,
+            db_hh if needs[4] else None,
+            dh0 if needs[5] else None,
+            dc0 if needs[6] else None,
+            norms,
+            None,
+        )
+
+
+# Past Function.apply, which is there for torch.func: under its transforms _func.py is in charge.
+_apply_layer: Callable[..., Any] = super(torch.autograd.Function, _Layer).apply
+_apply_step: Callable[..., Any] = super(torch.autograd.Function, _Step).apply
+_NO_CLIP = ("none", 0.0)
 
 
 def _setup_backward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...]) -> None:
@@ -261,70 +349,9 @@ def _setup_backward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...])
 
 def _backward_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Double backward: the same layer once more in torch ops, differentiated twice."""
-    *tensors, lengths = ctx.saved_tensors
-    with torch.enable_grad():
-        # Own aliases, so that one tensor given for two arguments still has two gradients.
-        alias = [
-            None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors
-        ]
-        first = _composite_vjp(alias[:3], alias[3:], lengths, ctx.options)
-        pairs = [
-            (f, g) for f, g in zip(first, grads[:8], strict=True) if f is not None and g is not None and f.requires_grad
-        ]
-        known = [a for a in alias if a is not None]
-        second = (
-            torch.autograd.grad(
-                [f for f, _ in pairs],
-                known,
-                [g for _, g in pairs],
-                create_graph=torch.is_grad_enabled(),
-                allow_unused=True,
-            )
-            if pairs
-            else [None] * len(known)
-        )
-    found = iter(second)
-    result = [None if a is None else next(found) for a in alias]
-    return (*result[:3], None, None, *result[3:], None, *[None] * 9)
-
-
-def _composite_vjp(
-    grads: list[Tensor | None], inputs: list[Tensor | None], lengths: Tensor | None, options: Sequence[Any]
-) -> _Grads:
-    x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0 = inputs
-    cell, reverse, scale, clip, limit, truncate = options
-    assert x is not None and w_ih is not None and w_hh is not None and h0 is not None
-    result = _reference.layer(
-        x, w_ih, w_hh, b_ih, b_hh, h0, c0, cell=cell, lengths=lengths, w_hr=w_hr, scale=scale,
-        reverse=reverse, truncate=truncate, state_clip=_clip_function(clip, limit),
-    )  # fmt: skip
-    outputs = [
-        (o, g)
-        for o, g in zip((result.out, result.hn, result.cn), grads, strict=True)
-        if o is not None and g is not None
-    ]
-    known = [t for t in inputs if t is not None]
-    found = iter(
-        torch.autograd.grad(
-            [o for o, _ in outputs], known, [g for _, g in outputs], create_graph=True, allow_unused=True
-        )
-    )
-    return tuple(None if t is None else next(found) for t in inputs)
-
-
-def _clip_function(clip: str, limit: float) -> Callable[[Tensor], Tensor] | None:
-    if clip == "none":
-        return None
-    if clip == "value":
-        return lambda g: g.clamp(-limit, limit)
-
-    def rescale(g: Tensor) -> Tensor:
-        norm = torch.linalg.vector_norm(g.detach(), dim=-1, keepdim=True)
-        over = norm > limit
-        smooth = torch.linalg.vector_norm(torch.where(over, g, torch.ones_like(g)), dim=-1, keepdim=True)
-        return torch.where(over, g * (limit / smooth), g)
-
-    return rescale
+    tensors = ctx.saved_tensors
+    found = _composite.second_order(grads[:8], tensors[:3], tensors[3:], ctx.options)
+    return (*found[:3], None, None, *found[3:], None, *[None] * 9)
 
 
 torch.library.register_autograd("seqgrad::backward", _backward_backward, setup_context=_setup_backward)
