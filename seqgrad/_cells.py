@@ -8,8 +8,18 @@ import torch
 from torch import Tensor
 from torch.nn.modules.rnn import RNNCellBase
 
+from seqgrad._ops import step
 from seqgrad._recorder import watch
-from seqgrad._rnn_run import Weights, check_residual_scale, check_state_clip, describe_options, harmonise, run
+from seqgrad._rnn_run import (
+    ERRORS,
+    Weights,
+    check_residual_scale,
+    check_state_clip,
+    describe_options,
+    harmonise,
+    plain,
+    run,
+)
 from seqgrad.clip import Norm, Value
 
 
@@ -46,8 +56,40 @@ class _Cell(RNNCellBase):
         if not states:
             zeros = torch.zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
             states = [zeros] * (2 if cell == "lstm" else 1)
+        weights = self._weights()
+        new = self._quick_step(input, states, weights, cell, scale) if plain(input) else None
+        if new is None:
+            new = self._careful_step(input, states, weights, cell, scale)
+        return new if batched else [state.squeeze(0) for state in new]
+
+    def _weights(self) -> Weights:
+        if torch.compiler.is_compiling():
+            return Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        # Module.__getattr__ is slow. What is no plain parameter (parametrized, pruned) is not in here.
+        found = self._parameters
+        return Weights(
+            found["weight_ih"] if "weight_ih" in found else self.weight_ih,
+            found["weight_hh"] if "weight_hh" in found else self.weight_hh,
+            found["bias_ih"] if "bias_ih" in found else self.bias_ih,
+            found["bias_hh"] if "bias_hh" in found else self.bias_hh,
+        )
+
+    def _quick_step(
+        self, x: Tensor, states: list[Tensor], weights: Weights, cell: str, scale: float
+    ) -> list[Tensor] | None:
+        """The step without a question asked; None if the op objects, for ``_careful_step`` to say why."""
+        w_ih, w_hh, b_ih, b_hh, _ = weights
+        c0 = states[1] if len(states) == 2 else None
+        try:
+            hn, cn = step(x, w_ih, w_hh, b_ih, b_hh, states[0], c0, cell, scale, self.state_clip)
+        except ERRORS:
+            return None
+        return [hn] if cn is None else [hn, cn]
+
+    def _careful_step(
+        self, input: Tensor, states: list[Tensor], weights: Weights, cell: str, scale: float
+    ) -> list[Tensor]:
         self._check_shapes(input, states)
-        weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         x, states, (weights,) = harmonise(input, states, [weights])
         c0 = states[1] if cell == "lstm" else None
         _, hn, cn = run(
@@ -55,7 +97,7 @@ class _Cell(RNNCellBase):
         )
         new = [hn] if cn is None else [hn, cn]
         watch(self, "cell", cell=cell, x=x, out=hn, ends=new, h0=states[0], weights=weights)
-        return new if batched else [state.squeeze(0) for state in new]
+        return new
 
     def _check_shapes(self, input: Tensor, states: list[Tensor]) -> None:
         expected, hidden = self.weight_ih.size(1), self.weight_hh.size(1)

@@ -64,6 +64,15 @@ def _clip_arguments(state_clip: Norm | Value | None) -> tuple[str, float]:
     )
 
 
+def options(
+    cell: str, reverse: bool, scale: float, state_clip: Norm | Value | None, truncate: int
+) -> tuple[str, bool, float, str, float, int]:
+    """What an op takes beside tensors, in its order."""
+    if state_clip is None:
+        return cell, reverse, scale, "none", 0.0, truncate
+    return cell, reverse, scale, *_clip_arguments(state_clip), truncate
+
+
 def layer(
     x: Tensor,
     w_ih: Tensor,
@@ -87,18 +96,17 @@ def layer(
     ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``,
     ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off.
     """
-    clip, limit = _clip_arguments(state_clip)
-    options = (cell, reverse, scale, clip, limit, truncate)
+    settings = options(cell, reverse, scale, state_clip, truncate)
     tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
     save = torch.is_grad_enabled() and _any_wants_grad(*tensors, tap)
     cn: Tensor | None
     if torch.compiler.is_compiling():
-        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, tap, *options, save)
+        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, tap, *settings, save)
         return out, hn, cn if CELLS[cell].states == 2 else None
     if save:
-        out, hn, cn = _apply_layer(*tensors, lengths, tap, options)
+        out, hn, cn = _apply_layer(*tensors, lengths, tap, settings)
     else:
-        out, hn, cn, _ = _below_autograd(*tensors, lengths, None, *options, False)
+        out, hn, cn, _ = _below_autograd(*tensors, lengths, None, *settings, False)
         cn = None if c0 is None else cn
     if _waiting.value:
         _warn()
@@ -116,18 +124,17 @@ def step(
     cell: str,
     scale: float,
     state_clip: Norm | Value | None,
-    tap: Tensor | None,
 ) -> tuple[Tensor, Tensor | None]:
-    """One time step of a cell, eager only: ``x [N, I]`` to ``hn [N, H]``, ``cn [N, H]``. The rest as for ``layer``."""
-    options = (cell, False, scale, *(_NO_CLIP if state_clip is None else _clip_arguments(state_clip)), 0)
+    """One time step of a cell, eager and unrecorded: ``x [N, I]`` to ``hn [N, H]``, ``cn [N, H]``. The rest as for ``layer``."""
+    settings = options(cell, False, scale, state_clip, 0)
     cn: Tensor | None = None
-    if torch.is_grad_enabled() and _any_wants_grad(w_ih, w_hh, x, h0, c0, b_ih, b_hh, tap):
-        hn = _apply_step(x, w_ih, w_hh, b_ih, b_hh, h0, c0, tap, options)
+    if torch.is_grad_enabled() and _any_wants_grad(w_ih, w_hh, x, h0, c0, b_ih, b_hh):
+        hn = _apply_step(x, w_ih, w_hh, b_ih, b_hh, h0, c0, settings)
         if c0 is not None:
             hn, cn = hn
     else:
         _, hn, cn, _ = _below_autograd(
-            x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, None, *options, False
+            x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, None, *settings, False
         )
         cn = None if c0 is None else cn
     if _waiting.value:
@@ -304,7 +311,7 @@ class _Step(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, h0: Tensor, c0: Any, tap: Any, options: Any
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, h0: Tensor, c0: Any, options: Any
     ) -> Any:
         out, hn, cn, saved = _below_autograd(
             x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, None, *options, True
@@ -319,8 +326,8 @@ class _Step(torch.autograd.Function):
         x, w_ih, w_hh, b_ih, b_hh, h0, c0, out, saved = ctx.saved_tensors
         inputs = (x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, out, saved)
         needs = ctx.needs_input_grad
-        dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, norms = _pull(
-            ctx, (None, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:5], needs[7])
+        dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, _ = _pull(
+            ctx, (None, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:5], False)
         )
         return (
             dx.squeeze(0) if needs[0] else None,
@@ -330,7 +337,6 @@ class _Step(torch.autograd.Function):
             db_hh if needs[4] else None,
             dh0 if needs[5] else None,
             dc0 if needs[6] else None,
-            norms,
             None,
         )
 
@@ -338,7 +344,6 @@ class _Step(torch.autograd.Function):
 # Past Function.apply, which is there for torch.func: under its transforms _func.py is in charge.
 _apply_layer: Callable[..., Any] = super(torch.autograd.Function, _Layer).apply
 _apply_step: Callable[..., Any] = super(torch.autograd.Function, _Step).apply
-_NO_CLIP = ("none", 0.0)
 
 
 def _setup_backward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...]) -> None:
