@@ -22,6 +22,8 @@ from seqgrad._rnn_run import (
 )
 from seqgrad.clip import Norm, Value
 
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
 
 class _Cell(RNNCellBase):
     """What the four cells share: the checks of torch.nn in torch.nn's words, and one call of the engine with T = 1."""
@@ -54,10 +56,18 @@ class _Cell(RNNCellBase):
             input = input.unsqueeze(0)
             states = [state.unsqueeze(0) for state in states]
         if not states:
-            zeros = torch.zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
+            zeros = input.new_zeros(input.size(0), self.hidden_size)
             states = [zeros] * (2 if cell == "lstm" else 1)
         weights = self._weights()
-        new = self._quick_step(input, states, weights, cell, scale) if plain(input) else None
+        c0 = states[1] if len(states) == 2 else None
+        try:  # where nothing is out of the ordinary, not a question asked
+            new = (
+                step(input, *weights[:4], states[0], c0, cell, scale)
+                if self.state_clip is None and plain(input)
+                else None
+            )
+        except ERRORS:
+            new = None  # the careful way finds the words
         if new is None:
             new = self._careful_step(input, states, weights, cell, scale)
         return new if batched else [state.squeeze(0) for state in new]
@@ -66,25 +76,9 @@ class _Cell(RNNCellBase):
         if torch.compiler.is_compiling():
             return Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         # Module.__getattr__ is slow. What is no plain parameter (parametrized, pruned) is not in here.
-        found = self._parameters
-        return Weights(
-            found["weight_ih"] if "weight_ih" in found else self.weight_ih,
-            found["weight_hh"] if "weight_hh" in found else self.weight_hh,
-            found["bias_ih"] if "bias_ih" in found else self.bias_ih,
-            found["bias_hh"] if "bias_hh" in found else self.bias_hh,
-        )
-
-    def _quick_step(
-        self, x: Tensor, states: list[Tensor], weights: Weights, cell: str, scale: float
-    ) -> list[Tensor] | None:
-        """The step without a question asked; None if the op objects, for ``_careful_step`` to say why."""
-        w_ih, w_hh, b_ih, b_hh, _ = weights
-        c0 = states[1] if len(states) == 2 else None
-        try:
-            hn, cn = step(x, w_ih, w_hh, b_ih, b_hh, states[0], c0, cell, scale, self.state_clip)
-        except ERRORS:
-            return None
-        return [hn] if cn is None else [hn, cn]
+        plain_ones = self._parameters
+        found: list[Any] = [plain_ones[name] if name in plain_ones else getattr(self, name) for name in _NAMES]
+        return Weights(*found)
 
     def _careful_step(
         self, input: Tensor, states: list[Tensor], weights: Weights, cell: str, scale: float

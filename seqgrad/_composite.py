@@ -69,7 +69,7 @@ def second_order(
         found = _pull(every[:3], places, inputs, options)(*[every[3 + k] for k in places])
         return tuple(found[places.index(k)] for k in asked)
 
-    _, pull = torch.func.vjp(first, *[tensors[k] for k in live])
+    pull: Callable[..., tuple[Tensor, ...]] = torch.func.vjp(first, *[tensors[k] for k in live])[1]
     found = pull(tuple(cotangents[k] for k in asked))
     return [found[live.index(k)] if k in live else None for k in range(11)]
 
@@ -87,7 +87,10 @@ def _pull(
         return tuple(o for o, g in zip(found, grads, strict=True) if o is not None and g is not None)
 
     def gradients(*given: Any) -> tuple[Tensor, ...]:
-        _, pull = torch.func.vjp(outputs, *given)
-        return pull(tuple(g for g in grads if g is not None))
+        terms = tuple(g for g in grads if g is not None)
+        if not terms:
+            return tuple(torch.zeros_like(t) for t in given)
+        pull: Callable[..., tuple[Tensor, ...]] = torch.func.vjp(outputs, *given)[1]
+        return pull(terms)
 
     return gradients

@@ -34,6 +34,8 @@ CELLS: dict[str, Cell] = {row[0]: Cell(*row) for row in extension().CELLS}
 _clip_function = _composite.clip_function
 _WARNINGS = Warnings()
 _waiting = _WARNINGS.waiting
+_STEP, _STEP_BACKWARD = torch.ops.seqgrad.step.default, torch.ops.seqgrad.step_backward.default
+_NUMBERS = {name: number for number, name in enumerate(CELLS)}
 
 
 def _warn() -> None:
@@ -90,27 +92,40 @@ def layer(
     truncate: int = 0,
     state_clip: Norm | Value | None = None,
     tap: Tensor | None = None,
+    stacked: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """One layer and direction: ``x [T, N, I]`` to ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` (LSTM, else None).
 
     ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``,
-    ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off.
+    ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off. ``stacked``: hn
+    and cn as ``[1, N, *]``, as a layer returns them.
     """
     settings = options(cell, reverse, scale, state_clip, truncate)
     tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
-    save = torch.is_grad_enabled() and _any_wants_grad(*tensors, tap)
+    save = torch.is_grad_enabled() and _any_wants_grad(w_ih, *tensors, tap)
     cn: Tensor | None
     if torch.compiler.is_compiling():
         out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, tap, *settings, save)
-        return out, hn, cn if CELLS[cell].states == 2 else None
+        ends = (hn, cn if CELLS[cell].states == 2 else None)
+        return (out, *[None if end is None else end.unsqueeze(0) for end in ends]) if stacked else (out, *ends)
     if save:
-        out, hn, cn = _apply_layer(*tensors, lengths, tap, settings)
+        out, hn, *rest = _apply_layer(*tensors, tap, (lengths, settings, stacked))
+        cn = rest[0] if rest else None
     else:
         out, hn, cn, _ = _below_autograd(*tensors, lengths, None, *settings, False)
         cn = None if c0 is None else cn
+        if stacked:
+            _stack_in_place(hn, cn)
     if _waiting.value:
         _warn()
     return out, hn, cn
+
+
+def _stack_in_place(hn: Tensor, cn: Tensor | None) -> None:
+    """``[1, N, *]`` of tensors that nobody has seen yet: a view would be a node of the graph, which takes time."""
+    hn.unsqueeze_(0)
+    if cn is not None:
+        cn.unsqueeze_(0)
 
 
 def step(
@@ -123,26 +138,26 @@ def step(
     c0: Tensor | None,
     cell: str,
     scale: float,
-    state_clip: Norm | Value | None,
-) -> tuple[Tensor, Tensor | None]:
-    """One time step of a cell, eager and unrecorded: ``x [N, I]`` to ``hn [N, H]``, ``cn [N, H]``. The rest as for ``layer``."""
-    settings = options(cell, False, scale, state_clip, 0)
-    cn: Tensor | None = None
+) -> list[Tensor]:
+    """One time step of a cell without options: ``x [N, I]`` and states ``[N, H]`` to the one or two next states.
+
+    Eager mode alone: its ops are for nobody to trace. The rest as for ``layer``.
+    """
+    number = _NUMBERS[cell]
     if torch.is_grad_enabled() and _any_wants_grad(w_ih, w_hh, x, h0, c0, b_ih, b_hh):
-        hn = _apply_step(x, w_ih, w_hh, b_ih, b_hh, h0, c0, settings)
-        if c0 is not None:
-            hn, cn = hn
+        found = _apply_step(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale)
+        new = [found] if c0 is None else [*found]
     else:
-        _, hn, cn, _ = _below_autograd(
-            x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, None, *settings, False
-        )
-        cn = None if c0 is None else cn
+        hn, cn, _ = _STEP(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale, False)
+        new = [hn] if cn is None else [hn, cn]
     if _waiting.value:
         _warn()
-    return hn, cn
+    return new
 
 
-def _any_wants_grad(*tensors: Tensor | None) -> bool:
+def _any_wants_grad(first: Tensor, *tensors: Tensor | None) -> bool:
+    if first.requires_grad:
+        return True
     for t in tensors:  # noqa: SIM110 - twice as fast as any() of a generator
         if t is not None and t.requires_grad:
             return True
@@ -260,20 +275,26 @@ def _below_autograd(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _pull(
-    ctx: Any, grads: Sequence[Tensor | None], inputs: Sequence[Tensor | None], wanted: tuple[bool, bool, bool]
+    settings: tuple[Any, ...],
+    grads: Sequence[Tensor | None],
+    inputs: Sequence[Tensor | None],
+    wanted: tuple[bool, bool, bool],
 ) -> tuple[Any, ...]:
     """Gradients of the eight inputs, then the norms.
 
-    ``inputs`` as forward saved them: the eight, lengths, out, ``saved [T, N, S, H]``; ``wanted``: of x, of weights, norms.
+    ``inputs`` as forward saved them: the eight, lengths, out, ``saved [T, N, S, H]``. ``wanted``: of x, of weights,
+    the norms.
     """
-    *given, out, saved = inputs
+    out, saved = inputs[9:]
+    given = inputs[:9]
+    assert out is not None and saved is not None
     if _func.active():
-        found = _func.gradients(grads, out, saved, given, ctx.options, wanted)
+        found = _func.gradients(grads, out, saved, given, settings, wanted)
     elif torch.is_grad_enabled():  # create_graph
-        found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *ctx.options, *wanted)
+        found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *settings, *wanted)
     else:
         with torch._C._AutoDispatchBelowAutograd():
-            found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *ctx.options, *wanted)
+            found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *settings, *wanted)
     if _waiting.value:
         _warn()
     *gradients, norms = found
@@ -289,56 +310,73 @@ class _Layer(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, w_hr: Any, h0: Tensor, c0: Any,
-        lengths: Any, tap: Any, options: Any,
-    ) -> tuple[Tensor, Tensor, Tensor | None]:  # fmt: skip
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, w_hr: Any, h0: Tensor, c0: Any, tap: Any,
+        fixed: tuple[Any, ...],
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        lengths, settings, stacked = ctx.fixed = fixed
         inputs = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths)
-        out, hn, cn, saved = _below_autograd(*inputs, None, *options, True)
+        out, hn, cn, saved = _below_autograd(*inputs, None, *settings, True)
         ctx.save_for_backward(*inputs, out, saved)
-        ctx.options = options
         ctx.set_materialize_grads(False)
-        return out, hn, None if c0 is None else cn
+        if stacked:
+            _stack_in_place(hn, None if c0 is None else cn)
+        return (out, hn) if c0 is None else (out, hn, cn)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    def backward(
+        ctx: Any, grad_out: Tensor | None, grad_hn: Tensor | None, grad_cn: Tensor | None = None
+    ) -> tuple[Any, ...]:
         needs = ctx.needs_input_grad
-        *found, norms = _pull(ctx, grads, ctx.saved_tensors, (needs[0], True in needs[1:6], needs[9]))
-        return (*[g if need else None for g, need in zip(found, needs, strict=False)], None, norms, None)
+        _, settings, stacked = ctx.fixed
+        if stacked:
+            grad_hn = None if grad_hn is None else grad_hn.squeeze(0)
+            grad_cn = None if grad_cn is None else grad_cn.squeeze(0)
+        wanted = (needs[0], True in needs[1:6], needs[8])
+        *found, norms = _pull(settings, (grad_out, grad_hn, grad_cn), ctx.saved_tensors, wanted)
+        return (*[g if need else None for g, need in zip(found, needs, strict=False)], norms, None)
 
 
 class _Step(torch.autograd.Function):
-    """One step of a cell: as ``_Layer``, with x and the states of that step alone."""
+    """``step`` and its backward; double backward and batches of gradients go to the ops of a whole layer."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, h0: Tensor, c0: Any, options: Any
-    ) -> Any:
-        out, hn, cn, saved = _below_autograd(
-            x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, None, *options, True
-        )
-        ctx.save_for_backward(x, w_ih, w_hh, b_ih, b_hh, h0, c0, out, saved)
-        ctx.options = options
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, h0: Tensor, c0: Any, number: int,
+        scale: float,
+    ) -> Any:  # fmt: skip
+        h, c, saved = _STEP(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale, True)
+        ctx.save_for_backward(h, saved, x, w_ih, w_hh, b_ih, b_hh, h0, c0)
+        ctx.options = number, scale
+        if c is None:
+            return h
         ctx.set_materialize_grads(False)
-        return hn if c0 is None else (hn, cn)
+        return h, c
 
     @staticmethod
-    def backward(ctx: Any, grad_hn: Tensor | None, grad_cn: Tensor | None = None) -> tuple[Any, ...]:
-        x, w_ih, w_hh, b_ih, b_hh, h0, c0, out, saved = ctx.saved_tensors
-        inputs = (x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, out, saved)
+    def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None = None) -> tuple[Any, ...]:
         needs = ctx.needs_input_grad
-        dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, _ = _pull(
-            ctx, (None, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:5], False)
-        )
-        return (
-            dx.squeeze(0) if needs[0] else None,
-            dw_ih if needs[1] else None,
-            dw_hh if needs[2] else None,
-            db_ih if needs[3] else None,
-            db_hh if needs[4] else None,
-            dh0 if needs[5] else None,
-            dc0 if needs[6] else None,
-            None,
-        )
+        weights = needs[1] or needs[2] or needs[3] or needs[4]
+        if torch.is_grad_enabled() or _func.active() or _func.by_legacy_vmap(grad_h, grad_c):
+            found = _step_differentiably(ctx, grad_h, grad_c, (needs[0], weights, False))
+        else:
+            found = _STEP_BACKWARD(grad_h, grad_c, *ctx.saved_tensors, *ctx.options, needs[0], weights)
+        if _waiting.value:
+            _warn()
+        if weights and not (needs[1] and needs[2]):
+            found = [g if need else None for g, need in zip(found, needs, strict=False)]
+        return (*found, None, None)
+
+
+def _step_differentiably(
+    ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None, wanted: tuple[bool, bool, bool]
+) -> list[Tensor | None]:
+    h, saved, x, w_ih, w_hh, b_ih, b_hh, h0, c0 = ctx.saved_tensors
+    number, scale = ctx.options
+    inputs = (x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, h.detach().unsqueeze(0), saved)
+    settings = options(list(CELLS)[number], False, scale, None, 0)
+    dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, _ = _pull(settings, (None, grad_h, grad_c), inputs, wanted)
+    found = [dx.squeeze(0) if wanted[0] else None, dw_ih, dw_hh, db_ih, db_hh, dh0, dc0]
+    return [g if need else None for g, need in zip(found, ctx.needs_input_grad, strict=False)]
 
 
 # Past Function.apply, which is there for torch.func: under its transforms _func.py is in charge.

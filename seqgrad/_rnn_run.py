@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import _C, Tensor
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
 
 from seqgrad import _ext, _func, _ops, _recorder, _reference
 from seqgrad.clip import Norm, Value
@@ -36,17 +38,19 @@ ERRORS = (RuntimeError, ValueError, TypeError)
 
 
 def plain(x: Tensor) -> bool:
-    """Whether nothing stands between this call and the engine: no compiler, transform, autocast, recorder, subclass.
+    """Whether nothing stands between this call and the engine: no compiler, transform, autocast, recorder, mode.
 
     Such a call asks first and explains afterwards: of a tiny layer's time, most goes into questions.
     """
     return (
         type(x) is Tensor
         and (x.is_cpu or x.is_cuda)
-        and not torch.compiler.is_compiling()
-        and not _func.active()
-        and not torch._C._is_any_autocast_enabled()
+        and not is_compiling()
+        and not _C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+        and not _C._is_any_autocast_enabled()
         and not _recorder.on()
+        and not _C._len_torch_dispatch_stack()
     )
 
 
@@ -81,8 +85,12 @@ def run(
     reverse: bool = False,
     truncate: int = 0,
     state_clip: Norm | Value | None = None,
+    stacked: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """``x [T, N, I]`` through one layer and direction: ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` or None."""
+    """``x [T, N, I]`` through one layer and direction: ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` or None.
+
+    ``stacked``: hn and cn as ``[1, N, *]``.
+    """
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     transformed = _func.active()
     composite = transformed and _func.composite_only()
@@ -93,27 +101,34 @@ def run(
             raise TypeError(f"state_clip clips real gradients, got input of {x.dtype}; pass state_clip=None")
         if state_clip is not None and composite:
             raise RuntimeError(
-                "state_clip acts on gradients that come from behind: not in forward-mode AD (jvp, jacfwd, linearize), "
-                "nor where torch.compile traces torch.func; pass state_clip=None there"
+                "state_clip acts in backward passes (loss.backward(), torch.autograd.grad, torch.func.grad, vjp and "
+                "jacrev), not in forward-mode AD (jvp, jacfwd, linearize), nor where torch.compile traces torch.func; "
+                "pass state_clip=None there"
             )
         result = _reference.layer(
             x, w_ih, w_hh, b_ih, b_hh, h0, c0,
             cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         )  # fmt: skip
-        return result.out, result.hn, result.cn
+        found = result.out, result.hn, result.cn
+        return _stack(*found) if stacked else found
     if x.device.type not in _DEVICES:
         raise NotImplementedError(_why_not_on(x.device))
     if transformed:
         options = _ops.options(cell, reverse, scale, state_clip, truncate)
-        return _func.layer((x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths), options)
+        found = _func.layer((x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths), options)
+        return _stack(*found) if stacked else found
     tap = None
     if _recorder.on():
         tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
-        state_clip=state_clip, tap=tap,
+        state_clip=state_clip, tap=tap, stacked=stacked,
     )  # fmt: skip
+
+
+def _stack(out: Tensor, hn: Tensor, cn: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    return out, hn.unsqueeze(0), None if cn is None else cn.unsqueeze(0)
 
 
 def _why_not_on(device: torch.device) -> str:
