@@ -21,7 +21,7 @@ from seqgrad import _reference
 from seqgrad.clip import Norm, Value
 
 D = torch.float64
-T, N, I, H = 4, 2, 3, 4
+T, N, I, H = 4, 2, 3, 4  # noqa: E741
 
 # name: module, keyword arguments of the call
 CASES: dict[str, tuple[Callable[[], torch.nn.Module], dict[str, Any]]] = {
@@ -109,10 +109,9 @@ def test_a_batch_of_inputs_folds_into_one_call(name: str, monkeypatch: pytest.Mo
 
 def count_ops(call: Callable[[], Any]) -> dict[str, int]:
     """How often each op of ours runs in ``call``."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
         call()
-    found = {row.key.removeprefix("seqgrad::"): row.count for row in profile.key_averages() if "seqgrad::" in row.key}
-    return found
+    return {row.key.removeprefix("seqgrad::"): row.count for row in profile.key_averages() if "seqgrad::" in row.key}
 
 
 @every
@@ -355,5 +354,5 @@ def test_functionalize_takes_a_layer() -> None:
 @pytest.mark.parametrize("name", NO_FORWARD_MODE)
 def test_state_clip_in_forward_mode_says_what_to_do(name: str) -> None:
     _, parameters, loss, x = build(name)
-    with pytest.raises(RuntimeError, match="not in forward-mode AD .* pass state_clip=None there"):
+    with pytest.raises(RuntimeError, match=r"not in forward-mode AD .* pass state_clip=None there"):
         jvp(lambda v: loss(parameters, v), (x,), (x,))
