@@ -15,7 +15,8 @@ def traced_layer(tensors: tuple[Tensor | None, ...], lengths: Tensor | None, opt
     then, whatever the grad mode. A process that loads the trace imports seqgrad, or loads its extension, first.
     """
     save = any(t is not None and t.requires_grad for t in tensors)
-    return torch.ops.seqgrad.forward.default(*tensors, lengths, None, *options, save)[:3]
+    out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, None, *options, save)
+    return out, hn, None if tensors[-1] is None else cn
 
 
 class Unscriptable:

@@ -158,6 +158,11 @@ _open_lock = threading.Lock()
 _active: ContextVar[tuple[Recorder, ...]] = ContextVar("seqgrad_active_recorders", default=())
 
 
+def on() -> bool:
+    """Whether any block is open, of whatever model and thread."""
+    return _recording
+
+
 def start(recorder: Recorder) -> None:
     """Let layers that run in this context see the recorder."""
     _active.set((*_active.get(), recorder))
