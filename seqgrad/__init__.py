@@ -15,7 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import analysis, clip, display, init, regularizers, rules, sinks
+from seqgrad import analysis, clip, display, init, onnx, regularizers, rules, sinks
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.check import check_grads
 from seqgrad.display import GradientFlowDisplay
@@ -74,6 +74,7 @@ __all__ = [
     "has_cuda",
     "init",
     "omega",
+    "onnx",
     "record",
     "regularizers",
     "revert_",

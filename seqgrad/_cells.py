@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.rnn import RNNCellBase
 
+from seqgrad._graph_tap import Tag
 from seqgrad._jit import Unscriptable
 from seqgrad._ops import step
 from seqgrad._recorder import watch
@@ -31,6 +32,7 @@ class _Cell(Unscriptable, RNNCellBase):
 
     # On the class, so that a module converted from torch.nn needs no attribute of its own.
     state_clip: Norm | Value | None = None
+    _seqgrad_tag: Tag | None = None  # while it is recorded
     _name: str
 
     def __init__(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqgrad import _composite, _func
+from seqgrad import _composite, _func, _graph_tap
 from seqgrad._ext import Warnings, extension
 from seqgrad.clip import Norm, Value
 
@@ -105,7 +105,9 @@ def layer(
     save = torch.is_grad_enabled() and _any_wants_grad(w_ih, *tensors, tap)
     cn: Tensor | None
     if torch.compiler.is_compiling():
-        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, tap, *settings, save)
+        # An exported program is there to be run: where it is trained all the same, the backward pays.
+        kept = save and not _graph_tap.exporting()
+        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, tap, *settings, kept)
         ends = (hn, cn if CELLS[cell].states == 2 else None)
         return (out, *[None if end is None else end.unsqueeze(0) for end in ends]) if stacked else (out, *ends)
     if save:
@@ -256,6 +258,9 @@ def _forward_backward(
     ctx: Any, grad_out: Tensor | None, grad_hn: Tensor | None, grad_cn: Tensor | None, _: Any
 ) -> tuple[Any, ...]:
     *inputs, out, saved = ctx.saved_tensors
+    if saved.dim() == 1:  # not saved: the backward of an exported program
+        with torch.no_grad():
+            *_, saved = torch.ops.seqgrad.forward.default(*inputs, None, *ctx.options, True)
     needs = ctx.needs_input_grad
     norms = ctx.record and needs[9]
     dx, dw_ih, dw_hh, db_ih, db_hh, dw_hr, dh0, dc0, measured = torch.ops.seqgrad.backward.default(

@@ -10,12 +10,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from seqgrad import _ops
+from seqgrad import _graph_tap, _ops
 from seqgrad._series import Series
 from seqgrad.clip import Norm, Value
 
@@ -48,7 +48,14 @@ class Forward(NamedTuple):
     reverse: bool
 
 
-Watcher = Callable[[str, int, Forward], None]  # layer, number of the call, what ran
+class Watcher(Protocol):
+    """Who is shown forwards as they run."""
+
+    def __call__(self, layer: str, call: int, forward: Forward) -> None:
+        """``forward`` of ``layer`` ran, its ``call``-th in the block."""
+
+    def gradient_arrives(self) -> None:
+        """A backward reached a layer inside compiled code; elsewhere the watcher sets hooks of its own."""
 
 
 class Recorder:
@@ -62,7 +69,7 @@ class Recorder:
         self.open = True
         self.watcher = watcher
         self._names: dict[int, str] = {}
-        self._modules: list[nn.Module] = []  # keeps the ids valid while the block is open
+        self.modules: list[nn.Module] = []  # keeps the ids valid while the block is open
         self._tasks: dict[int, int] = {}  # autograd's number of a running backward -> ours
         self._forwards: dict[str, int] = {}  # key -> forwards so far, those in a backward left out
         self._without_grad: dict[str, list[int]] = {}  # key -> which of them ran under no_grad
@@ -70,19 +77,20 @@ class Recorder:
         self._arrived: set[tuple[str, int]] = set()  # (key, number) of recomputed forwards that had a gradient
         self._lock = threading.Lock()
         unconverted = []
-        for name, module in model.named_modules(remove_duplicate=False):
+        for raw, module in model.named_modules(remove_duplicate=False):
+            name = ".".join(part for part in raw.split(".") if part != "_orig_mod")  # torch.compile's wrapper
             if id(module) in self._names:
                 self.log.aliases[name] = self._names[id(module)]
                 continue
             self._names[id(module)] = name
-            self._modules.append(module)
+            self.modules.append(module)
             if type(module).__module__.startswith("torch.nn.") and isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
                 unconverted.append(name)
         self.log.unconverted = tuple(unconverted)
 
     def close(self) -> None:
         self.open, self.watcher = False, None
-        self._names, self._modules = {}, []
+        self._names, self.modules = {}, []
 
     def name_of(self, module: nn.Module) -> str | None:
         return self._names.get(id(module)) if self.open else None
@@ -166,12 +174,15 @@ def on() -> bool:
 def start(recorder: Recorder) -> None:
     """Let layers that run in this context see the recorder."""
     _active.set((*_active.get(), recorder))
+    _graph_tap.attach(recorder.modules)
     _change_open(add=(recorder,))
 
 
 def stop(recorder: Recorder) -> None:
     """Take the recorder out again, whatever the order of leaving, and freeze its log."""
+    _graph_tap.detach(recorder.modules)
     recorder.close()
+    _graph_tap.forget_closed()
     _active.set(tuple(r for r in _active.get() if r is not recorder))
     _change_open(drop=recorder)
 
@@ -196,7 +207,8 @@ def make_tap(
     """The tap for one layer and direction of ``module``, or None when nobody records it.
 
     Args:
-        module: the layer; found in the recorded model by identity.
+        module: the layer; found in the recorded model by identity. Inside compiled code it needs the class attribute
+            ``_seqgrad_tag = None``, which the layers here have.
         series: ``l0``, ``l0_reverse``, ``l1`` ...; ``cell`` for a cell.
         cell: kind of cell, one of ``seqgrad._ops.CELLS``.
         state_clip: the layer's; adds the row clip_hits.
@@ -211,51 +223,57 @@ def make_tap(
     """
     if not _recording:
         return None
+    quantities = _ops.quantities(cell, state_clip)
     if torch.compiler.is_compiling():
-        return _make_tap_eagerly(module, series, cell, state_clip, x, lengths, reverse)
-    return _make_tap(module, series, cell, state_clip, x, lengths, reverse)
-
-
-def _make_tap(
-    module: nn.Module,
-    series: str,
-    cell: str,
-    state_clip: Norm | Value | None,
-    x: Tensor,
-    lengths: Tensor | None,
-    reverse: bool,
-) -> Tensor | None:
+        return _graph_tap.make(module, series, cell, quantities, x, lengths, reverse)
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return None  # torch.func differentiates by itself: no backward would reach a leaf made in here
+    graded = torch.is_grad_enabled()
+    kept = None if lengths is None else lengths.detach().clone()  # the caller may reuse the buffer
+    filing = _filing(module, _graph_tap.Call(series, cell, quantities, reverse, graded), kept)
+    if filing is None:
+        return None
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    tap = torch.zeros(len(quantities), x.shape[0], x.shape[1], dtype=dtype, device=x.device, requires_grad=True)
+    _hook(tap, filing.file)
+    return tap
+
+
+def _filing(module: nn.Module, call: _graph_tap.Call, lengths: Tensor | None) -> _graph_tap.Filing | None:
+    """Enter a call of ``module`` into all records of this context that know it: where its norms go."""
     outer = torch._C._current_graph_task_id()  # -1 outside of any backward
     found = [(r, name) for r in _active.get() if (name := r.name_of(module)) is not None]
     if not found and outer != -1:
         # A checkpoint recomputes in the thread of the backward, to which the block's context does not reach.
         found = [
-            (r, name) for r in _open if (name := r.name_of(module)) is not None and r.saw_without_grad(name, series)
+            (r, name)
+            for r in _open
+            if (name := r.name_of(module)) is not None and r.saw_without_grad(name, call.series)
         ]
     if not found:
         return None
-    if not torch.is_grad_enabled():
+    if not call.graded:
         if outer == -1:
             for recorder, layer in found:
-                recorder.forward(layer, series, tracked=False)
+                recorder.forward(layer, call.series, tracked=False)
         return None
-    quantities = _ops.quantities(cell, state_clip)
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    tap = torch.zeros(len(quantities), x.shape[0], x.shape[1], dtype=dtype, device=x.device, requires_grad=True)
-    lengths = None if lengths is None else lengths.detach().clone()  # the caller may reuse the buffer
     # What a checkpoint recomputes is no new call: its number waits for a gradient (use_reentrant=False sends none).
-    targets = [(r, layer, r.forward(layer, series, tracked=True) if outer == -1 else None) for r, layer in found]
+    targets = [(r, layer, r.forward(layer, call.series, tracked=True) if outer == -1 else None) for r, layer in found]
 
     def file(data: Tensor) -> None:
         for recorder, layer, number in targets:
             if recorder.open:
-                place = recorder.place(layer, series, number, outer)
-                recorder.add(Series(layer, series, cell, reverse, quantities, data, lengths, *place))
+                place = recorder.place(layer, call.series, number, outer)
+                recorder.add(
+                    Series(layer, call.series, call.cell, call.reverse, call.quantities, data, lengths, *place)
+                )
 
-    _hook(tap, file)
-    return tap
+    def arrived() -> None:
+        for recorder, _, _ in targets:
+            if recorder.watcher is not None:
+                recorder.watcher.gradient_arrives()
+
+    return _graph_tap.Filing(lambda: any(r.open for r, _, _ in targets), arrived, file)
 
 
 def _hook(tap: Tensor, file: Callable[[Tensor], None]) -> None:
@@ -265,11 +283,6 @@ def _hook(tap: Tensor, file: Callable[[Tensor], None]) -> None:
             file(data)
 
     tap.register_post_accumulate_grad_hook(take)
-
-
-# Dynamo can't trace hooks on fresh leaves: leave the graph here. torch.compiler.disable would do, but it imports
-# torch._dynamo (seconds) at once; this form waits until a compiled layer is recorded.
-_make_tap_eagerly: Callable[..., Tensor | None] = torch._disable_dynamo(_make_tap)  # type: ignore[attr-defined]
 
 
 def watch(
@@ -288,27 +301,18 @@ def watch(
     """Show a forward that just ran to whoever watches it. Costs one read where nobody does."""
     if not _watching:
         return
-    call = _watch_eagerly if torch.compiler.is_compiling() else _watch
-    call(module, series, cell, x, out, ends, h0, tuple(weights), lengths, reverse)
-
-
-def _watch(
-    module: nn.Module,
-    series: str,
-    cell: str,
-    x: Tensor,
-    out: Tensor,
-    ends: Sequence[Tensor | None],
-    h0: Tensor,
-    weights: Sequence[Tensor | None],
-    lengths: Tensor | None,
-    reverse: bool,
-) -> None:
+    if torch.compiler.is_compiling():
+        _graph_tap.watch(module, series, cell, x, out, ends, h0, weights, lengths, reverse)
+        return
     if not torch.is_grad_enabled() or torch._C._functorch.peek_interpreter_stack() is not None:
         return  # no tap either
-    forward = Forward(module, series, cell, x, out, ends, h0, weights, lengths, reverse)
+    _show(Forward(module, series, cell, x, out, ends, h0, tuple(weights), lengths, reverse))
+
+
+def _show(forward: Forward) -> None:
     for recorder in _active.get():
         recorder.show(forward)
 
 
-_watch_eagerly: Callable[..., None] = torch._disable_dynamo(_watch)  # type: ignore[attr-defined]
+_graph_tap.records.found = _filing
+_graph_tap.records.shown = lambda module, look: _show(Forward(module, *look))

@@ -35,14 +35,19 @@ class Packing:
         return flat if self.rows is None else flat.index_select(0, self.rows)
 
 
-def packing(packed: PackedSequence) -> Packing:
-    """Read the layout of ``packed``. Only ``batch_sizes``, which torch keeps on the CPU, is looked at: no sync."""
+def packing(packed: PackedSequence, states: Sequence[Tensor] = ()) -> Packing:
+    """Read the layout of ``packed``. Only ``batch_sizes``, which torch keeps on the CPU, is looked at: no sync.
+
+    Inside graphs not even that: there N is taken from the initial ``states [L * D, N, *]``, if there are any.
+    """
     sizes = packed.batch_sizes
     if sizes.dim() != 1 or sizes.numel() == 0 or sizes.is_floating_point():
         raise ValueError(
             "PackedSequence.batch_sizes must be a non-empty 1-D integer tensor, "
             f"got shape {list(sizes.shape)} of {sizes.dtype}; build it with pack_padded_sequence"
         )
+    if torch.compiler.is_compiling():
+        return _packing_in_graph(packed, states)
     counts = sizes.tolist()
     if counts[-1] <= 0 or any(later > earlier for earlier, later in pairwise(counts)):
         raise RuntimeError(
@@ -69,6 +74,32 @@ def packing(packed: PackedSequence) -> Packing:
     if lengths is not None:
         lengths = torch.zeros_like(lengths).index_copy(0, order, lengths)
     return Packing(steps, samples, rows, lengths)
+
+
+def _packing_in_graph(packed: PackedSequence, states: Sequence[Tensor]) -> Packing:
+    """The same layout from shapes alone, so that no graph depends on values: T, S and, as a rule, N are dimensions."""
+    sizes, order, total = packed.batch_sizes, packed.sorted_indices, packed.data.size(0)
+    if order is not None:
+        samples = order.size(0)
+    elif states and states[0].dim() == 3:
+        samples = states[0].size(1)
+    else:
+        samples = int(sizes[0])
+    good = (sizes > 0).all() & (sizes[1:] <= sizes[:-1]).all() & (sizes[0] == samples) & (sizes.sum() == total)
+    torch._assert_async(
+        good,
+        "PackedSequence.batch_sizes must be positive and never grow, begin with the number of samples and add up to "
+        "the rows of PackedSequence.data; build it with pack_padded_sequence",
+    )
+    steps, sizes = sizes.size(0), sizes.to(packed.data.device, non_blocking=True)
+    ends, place = sizes.cumsum(0), torch.arange(total, device=sizes.device)
+    time = torch.searchsorted(ends, place, right=True)
+    sample = place - (ends - sizes).index_select(0, time)
+    lengths = (torch.arange(samples, device=sizes.device) < sizes.unsqueeze(1)).sum(0)
+    if order is not None:
+        sample = order.index_select(0, sample)
+        lengths = torch.zeros_like(lengths).index_copy(0, order, lengths)
+    return Packing(steps, samples, time * samples + sample, lengths)
 
 
 def check_lengths(lengths: Tensor | Sequence[int] | int, x: Tensor, *, batched: bool) -> Tensor:
@@ -111,7 +142,8 @@ def _check_range(lengths: Tensor, steps: int) -> None:
     lengths = lengths.flatten()
     inside = (lengths >= 0) & (lengths <= steps)
     if torch.compiler.is_compiling():
-        torch._assert_async(inside.all(), f"every entry of lengths must lie in 0..T = {steps}")
+        # Without the number: a text that holds T would be compiled anew for every T.
+        torch._assert_async(inside.all(), "every entry of lengths must lie in 0..T, the timesteps of the input")
         return
     if lengths.is_cuda and torch.cuda.is_current_stream_capturing():
         return

@@ -98,6 +98,10 @@ class Watcher:
     def _on_gradient(self, gradient: Tensor) -> None:
         self._before_backward()
 
+    def gradient_arrives(self) -> None:
+        """Called from compiled code, whose tensors take no hooks."""
+        self._before_backward()
+
     def finish(self) -> None:
         """Join the calls of cells."""
         for layer, calls in self._cells.items():

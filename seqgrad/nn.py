@@ -26,6 +26,7 @@ from torch.nn.utils.rnn import PackedSequence
 from seqgrad import _ops, _recorder, _rnn_input
 from seqgrad._cells import GRUCell, LSTMCell, ResidualRNNCell, RNNCell
 from seqgrad._convert import convert_, revert_
+from seqgrad._graph_tap import Tag
 from seqgrad._jit import Unscriptable
 from seqgrad._rnn_run import (
     ERRORS,
@@ -60,6 +61,7 @@ class _Layer(Unscriptable, RNNBase):
 
     # On the class, so that a module converted from torch.nn needs no attribute of its own.
     state_clip: Norm | Value | None = None
+    _seqgrad_tag: Tag | None = None  # while it is recorded
     truncate: int | None = None
     residual_scale: float = 1.0
     _name: ClassVar[str]
@@ -177,10 +179,10 @@ class _Layer(Unscriptable, RNNBase):
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input
-        packing = _rnn_input.packing(input)
+        packing = _rnn_input.packing(input, self._split(hx))
         if hx is not None:
             hx = self.permute_hidden(hx, order)  # into packed order and back: torch's own index errors come from here
-        self._check_args(data, hx, sizes)
+        self._check_args(data, hx, (packing.samples,))  # torch.nn reads the first of batch_sizes here, no more
         if hx is not None:
             hx = self.permute_hidden(hx, back)
         padded = packing.pad(data)
@@ -256,7 +258,7 @@ class _Layer(Unscriptable, RNNBase):
     def _zeros(self, x: Tensor) -> tuple[Tensor, ...]:
         return (x.new_zeros(x.size(1), self.hidden_size),)
 
-    def _check_args(self, input: Tensor, hx: Any, batch_sizes: Tensor | None) -> None:
+    def _check_args(self, input: Tensor, hx: Any, batch_sizes: Any) -> None:
         if hx is None:
             self.check_input(input, batch_sizes)
         else:
