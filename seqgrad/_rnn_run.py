@@ -83,7 +83,7 @@ def run(
         return result.out, result.hn, result.cn
     if x.device.type not in _DEVICES:
         raise NotImplementedError(_why_not_on(x.device))
-    if torch._C._is_tracing():
+    if not torch.compiler.is_compiling() and torch._C._is_tracing():  # Dynamo cannot trace the second question
         options = (cell, reverse, scale, *_ops._clip_arguments(state_clip), truncate)
         out, hn, cn = _jit.traced_layer((x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0), lengths, options)
         return out, hn, None if c0 is None else cn
