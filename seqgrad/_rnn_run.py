@@ -115,7 +115,7 @@ def run(
     if x.device.type not in _DEVICES:
         raise NotImplementedError(_why_not_on(x.device))
     options = _ops.options(cell, reverse, scale, state_clip, truncate)
-    if transformed or _C._is_tracing():
+    if transformed or (not is_compiling() and _C._is_tracing()):  # Dynamo cannot trace the last question
         tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
         found = (
             _func.layer((*tensors, lengths), options) if transformed else _jit.traced_layer(tensors, lengths, options)
