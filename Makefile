@@ -103,7 +103,7 @@ $(VENV)/.torch:
 
 # Rebuilt when a kernel, its build or the dependencies change; Python files are read where they are.
 $(VENV)/.package: $(VENV)/.torch pyproject.toml setup.py $(NATIVE)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[all]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --editable '.[plot,cli,pandas]'
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.package

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from _problems import Shape
+from _shapes import Shape
 from _timing import Timing, geometric_mean
 
 

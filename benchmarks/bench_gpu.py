@@ -23,7 +23,8 @@ from typing import Any, NamedTuple
 import torch
 from _gpu_report import markdown
 from _machines import PRECISIONS, Gpu, Host, precision, settled
-from _problems import MODES, PEERS, Shape, rivals, settle
+from _problems import MODES, PEERS, rivals, settle
+from _shapes import Shape
 from _timing import interleave
 
 import seqgrad as sg

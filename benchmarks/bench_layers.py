@@ -1,10 +1,12 @@
-"""seqgrad against torch.nn, layer by layer: a Markdown table, and JSON that says on what it was measured.
+"""seqgrad against torch.nn and what else there is, layer by layer: a Markdown table, and JSON that says on what.
 
     python benchmarks/bench_layers.py --quick
     python benchmarks/bench_layers.py --cells gru lstm --threads 1 --json results.json
+    python benchmarks/bench_layers.py --peers loop jax onnxruntime --ceilings
 
 A ratio above 1 means that seqgrad is faster. Training is one forward and one backward with all gradients, the norms of
-every timestep recorded; the last column is what recording costs over not recording.
+every timestep recorded on our side; "recording" is what that costs over not recording. "best" is the fastest peer.
+"ceiling" is the share of what the processor can do that our layer reaches, see _ceilings.py.
 """
 
 from __future__ import annotations
@@ -12,28 +14,45 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import _ceilings
+import _peers
 import torch
-from _problems import GRID, MODES, PEERS, QUICK, Shape, rivals, settle
+from _problems import MODES, PEERS, rivals, settle
+from _shapes import GRID, QUICK, Shape
 from _timing import Timing, geometric_mean, interleave, machine
 
 from seqgrad import build_info
 
+OURS = ("seqgrad", "recording")
 
-def measure(cell: str, shape: Shape, mode: str, seconds: float) -> dict[str, Any]:
-    """One row of the result: the timings, the ratio torch / ours (recording, in train mode), and recording / plain."""
-    timings = interleave(rivals(cell, shape, mode), seconds=seconds)
+
+def measure(
+    cell: str, shape: Shape, mode: str, seconds: float, peers: Sequence[str] = (), ceilings: bool = False
+) -> dict[str, Any]:
+    """One row of the result: the timings, peer / ours by name (recording, in train mode), and recording / plain."""
+    others = [name for name in peers if _peers.available(name, mode)]
+    timings = interleave(rivals(cell, shape, mode, peers=others), seconds=seconds)
     ours = timings.get("recording", timings["seqgrad"])
-    return {
+    ratios = {name: timing.median / ours.median for name, timing in timings.items() if name not in OURS}
+    best = min(ratios, key=lambda name: ratios[name])
+    row = {
         "cell": cell,
         "mode": mode,
         "shape": {"N": shape.N, "T": shape.T, "I": shape.I, "H": shape.H, "ragged": shape.ragged},
         "timings": {name: timing._asdict() for name, timing in timings.items()},
-        "ratio": timings["torch"].median / ours.median,
+        "ratio": ratios["torch"],
+        "ratios": ratios,
+        "best": best,
         "recording_cost": ours.median / timings["seqgrad"].median - 1 if mode == "train" else None,
     }
+    if ceilings:
+        kind, share = _ceilings.share(cell, shape, mode, ours.median, torch.get_num_threads())
+        row["ceiling"] = {"kind": kind, "share": share}
+    return row
 
 
 def _milliseconds(timing: Timing) -> str:
@@ -41,28 +60,38 @@ def _milliseconds(timing: Timing) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: one line per problem, then geometric mean and worst ratio per cell and mode."""
+    """Markdown: one line per problem, then geometric mean and worst ratio per cell, mode and peer."""
     lines = [
-        "| cell | mode | N,T,I,H | torch.nn, ms | seqgrad, ms | ratio | recording |",
-        "|---|---|---|---|---|---|---|",
+        "| cell | mode | N,T,I,H | torch.nn, ms | seqgrad, ms | ratio | best peer | ceiling | recording |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
+        best = f"{row['best']} {row['ratios'][row['best']]:.2f}"
         timings = {name: Timing(**values) for name, values in row["timings"].items()}
         ours = timings.get("recording", timings["seqgrad"])
         cost = "" if row["recording_cost"] is None else f"{row['recording_cost']:+.1%}"
+        ceiling = f"{row['ceiling']['share']:.0%} {row['ceiling']['kind']}" if "ceiling" in row else ""
         lines.append(
             f"| {row['cell']} | {row['mode']} | {Shape(**row['shape'])} | {_milliseconds(timings['torch'])} "
-            f"| {_milliseconds(ours)} | {row['ratio']:.2f} | {cost} |"
+            f"| {_milliseconds(ours)} | {row['ratio']:.2f} | {best} | {ceiling} | {cost} |"
         )
-    lines += ["", "| cell | mode | geometric mean | worst | at N,T,I,H |", "|---|---|---|---|---|"]
+    lines += ["", "| cell | mode | against | geometric mean | worst | at N,T,I,H |", "|---|---|---|---|---|---|"]
     for cell in PEERS:
         for mode in MODES:
             group = [row for row in rows if (row["cell"], row["mode"]) == (cell, mode)]
-            if group:
-                worst = min(group, key=lambda row: float(row["ratio"]))
-                mean = geometric_mean(row["ratio"] for row in group)
-                lines.append(f"| {cell} | {mode} | {mean:.2f} | {worst['ratio']:.2f} | {Shape(**worst['shape'])} |")
+            lines += [_summary(cell, mode, peer, group) for peer in _in_order(group)]
     return "\n".join(lines)
+
+
+def _in_order(group: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for row in group for name in row["ratios"]))
+
+
+def _summary(cell: str, mode: str, peer: str, group: list[dict[str, Any]]) -> str:
+    rows = [row for row in group if peer in row["ratios"]]
+    worst = min(rows, key=lambda row: float(row["ratios"][peer]))
+    mean = geometric_mean(row["ratios"][peer] for row in rows)
+    return f"| {cell} | {mode} | {peer} | {mean:.2f} | {worst['ratios'][peer]:.2f} | {Shape(**worst['shape'])} |"
 
 
 def main() -> None:
@@ -70,13 +99,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cells", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--peers", nargs="+", choices=_peers.NAMES, default=[], help="besides torch.nn")
+    parser.add_argument("--ceilings", action="store_true", help="measure the machine's, and our share of them")
     parser.add_argument("--quick", action="store_true", help="the smaller half of the shapes, a third of the time each")
-    parser.add_argument("--threads", type=int, help="threads of torch and seqgrad alike (default: torch's)")
+    parser.add_argument("--threads", type=int, help="threads of all rivals, and cores they are held to (default: all)")
     parser.add_argument("--seconds", type=float, help="budget per problem (default: 2, quick: 0.6)")
     parser.add_argument("--json", type=Path, help="write all timings here")
     arguments = parser.parse_args()
     if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+        _peers.keep_to(arguments.threads)
     seconds = arguments.seconds or (0.6 if arguments.quick else 2.0)
 
     problems = [
@@ -85,7 +116,7 @@ def main() -> None:
     rows = []
     for number, (cell, shape, mode) in enumerate(problems, 1):
         print(f"[{number}/{len(problems)}] {cell} {mode} {shape}", file=sys.stderr)
-        rows.append(measure(cell, shape, mode, seconds))
+        rows.append(measure(cell, shape, mode, seconds, arguments.peers, arguments.ceilings))
         settle()
     facts = machine()
     print(f"{facts['processor']}, {facts['threads']} threads, torch {facts['torch']}, commit {facts['commit']}\n")

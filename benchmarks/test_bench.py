@@ -7,7 +7,8 @@ python -m pytest benchmarks --benchmark-compare
 from __future__ import annotations
 
 import pytest
-from _problems import MODES, PEERS, Shape, rivals
+from _problems import MODES, PEERS, rivals
+from _shapes import Shape
 from pytest_benchmark.fixture import BenchmarkFixture
 
 SHAPES = (

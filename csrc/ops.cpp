@@ -10,11 +10,10 @@ namespace seqgrad {
 namespace {
 
 CellId cell_named(const std::string& name) {
-  std::string known;
-  for (int i = 0; i < kCellCount; ++i) {
+  for (int i = 0; i < kCellCount; ++i)
     if (name == kCells[i].name) return static_cast<CellId>(i);
-    known += std::string(i ? ", " : "") + kCells[i].name;
-  }
+  std::string known;
+  for (int i = 0; i < kCellCount; ++i) known += std::string(i ? ", " : "") + kCells[i].name;
   fail("cell must be one of " + known + ", got '" + name + "'");
 }
 
@@ -30,14 +29,15 @@ struct Call {
   Tensor x, w_ih, w_hh, h0;
   OptionalTensor b_ih, b_hh, w_hr, c0, lengths;
   Layer layer;
+  bool single = false;  // one time step: x is [N, I]
 
   void check_and_fill() {
     Layer& p = layer;
-    if (x.dim() != 3) fail("input must have shape [T, N, I], got " + shape_text(x));
+    if (x.dim() != (single ? 2 : 3)) fail(std::string("input must have shape ") + (single ? "[N, I]" : "[T, N, I]") + ", got " + shape_text(x));
     if (w_hh.dim() != 2) fail("w_hh must have shape [G*H, P], got " + shape_text(w_hh));
     const CellTraits& traits = p.traits();
     p.dtype = storage_dtype("input", x);
-    p.T = x.size(0), p.N = x.size(1), p.I = x.size(2), p.P = w_hh.size(1), p.H = w_hh.size(0) / traits.gates;
+    p.T = single ? 1 : x.size(0), p.N = x.size(-2), p.I = x.size(-1), p.P = w_hh.size(1), p.H = w_hh.size(0) / traits.gates;
     if (p.T < 1) fail("input must have at least one time step, got shape " + shape_text(x));
     if (p.H < 1) fail("w_hh must have shape [" + std::to_string(traits.gates) + "*H, P], got " + shape_text(w_hh));
     if (w_hr && traits.states != 2) fail("w_hr (proj_size) is for LSTM only");
@@ -56,7 +56,7 @@ struct Call {
     if (p.truncate < 0) fail("truncate must be 0 (off) or a positive number of steps, got " + std::to_string(p.truncate));
     x = dense_rows(x), w_ih = dense(w_ih), w_hh = dense(w_hh), h0 = dense(h0);
     b_ih = dense(b_ih), b_hh = dense(b_hh), w_hr = dense(w_hr), c0 = dense(c0), lengths = dense(lengths);
-    p.x = data(x), p.x_stride_t = x.stride(0), p.x_stride_n = x.stride(1);
+    p.x = data(x), p.x_stride_t = x.stride(0), p.x_stride_n = x.stride(-2);
     p.w_ih = data(w_ih), p.w_hh = data(w_hh), p.b_ih = data(b_ih), p.b_hh = data(b_hh), p.w_hr = data(w_hr);
     p.h0 = data(h0), p.c0 = data(c0), p.lengths = static_cast<const int64_t*>(data(lengths));
   }
@@ -67,6 +67,7 @@ struct Call {
 };
 
 struct OnCpu {
+  static constexpr bool out_may_be_hn = true;  // of one step both are the same numbers
   static void require(const Tensor& x) {
     if (!x.is_cpu()) fail("the CPU kernels were given an input on another device");
   }
@@ -83,6 +84,7 @@ struct OnCpu {
 // Work is queued on the current stream and nothing waits for the device. So lengths are not looked at here: the kernels
 // take values outside [0, T] as the nearer end.
 struct OnCuda {
+  static constexpr bool out_may_be_hn = false;
   static void check_lengths(const Layer&) {}
 #if SEQGRAD_WITH_CUDA
   static void require(const Tensor& x) {
@@ -175,6 +177,71 @@ Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTens
   return {dx, dw_ih, dw_hh, db_ih, db_hh, dw_hr, dh0, dc0, measured};
 }
 
+// One time step, for calls so small that arguments and results are what they cost: fewer of both than above, in eager mode
+// alone (seqgrad/_ops.py). `h` is out and hn at once; c and saved are there if they are wanted.
+template <class Device>
+Call make_step(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, Tensor h0, OptionalTensor c0, int64_t cell,
+               double scale) {
+  Device::require(x);
+  if (cell < 0 || cell >= kCellCount) fail("cell must be an index into the list of cells, got " + std::to_string(cell));
+  Call call{std::move(x), std::move(w_ih), std::move(w_hh), std::move(h0), std::move(b_ih), std::move(b_hh), {}, std::move(c0), {}, {}, true};
+  call.layer.cell = static_cast<CellId>(cell);
+  call.layer.scale = scale;
+  call.check_and_fill();
+  return call;
+}
+
+template <class Device>
+std::tuple<Tensor, OptionalTensor, OptionalTensor> step(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh,
+                                                        Tensor h0, OptionalTensor c0, int64_t cell, double scale, bool save) {
+  const Call call = make_step<Device>(std::move(x), std::move(w_ih), std::move(w_hh), std::move(b_ih), std::move(b_hh), std::move(h0),
+                                      std::move(c0), cell, scale);
+  const Layer& p = call.layer;
+  Tensor h = call.empty({p.N, p.P});
+  OptionalTensor c, saved, out;
+  if (p.traits().states == 2) c = call.empty({p.N, p.H});
+  if (save) saved = call.empty({1, p.N, p.traits().saved, p.H}, arithmetic(call.x));
+  if (!Device::out_may_be_hn) out = call.empty({p.N, p.P});
+  if (p.N > 0) Device::forward(call, {data(out ? *out : h), data(h), data(c), data(saved)});
+  return {h, c, saved};
+}
+
+using StepGradients = std::tuple<OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor, Tensor, OptionalTensor>;
+
+template <class Device>
+StepGradients step_backward(OptionalTensor grad_h, OptionalTensor grad_c, Tensor h, Tensor saved, Tensor x, Tensor w_ih, Tensor w_hh,
+                            OptionalTensor b_ih, OptionalTensor b_hh, Tensor h0, OptionalTensor c0, int64_t cell, double scale,
+                            bool need_input, bool need_weights) {
+  const Call call = make_step<Device>(std::move(x), std::move(w_ih), std::move(w_hh), std::move(b_ih), std::move(b_hh), std::move(h0),
+                                      std::move(c0), cell, scale);
+  const Layer& p = call.layer;
+  const Checker check{call.x};
+  check("grad_h", grad_h, {p.N, p.P});
+  if (call.c0) check("grad_c", grad_c, {p.N, p.H});
+  check("h", h, {p.N, p.P});
+  check("saved", saved, arithmetic(call.x), {1, p.N, p.traits().saved, p.H});
+  grad_h = dense(grad_h), grad_c = dense(grad_c), h = dense(h), saved = dense(saved);
+
+  const int64_t rows = p.traits().gates * p.H;
+  const auto make = [&](bool wanted, std::initializer_list<int64_t> shape) { return wanted ? OptionalTensor(call.empty(shape)) : OptionalTensor(); };
+  OptionalTensor dx = make(need_input, {p.N, p.I}), dw_ih = make(need_weights, {rows, p.I}), dw_hh = make(need_weights, {rows, p.P}),
+                 db_ih = make(need_weights && call.b_ih, {rows}), db_hh = make(need_weights && call.b_hh, {rows}),
+                 dc0 = make(call.c0.has_value(), {p.N, p.H});
+  Tensor dh0 = call.empty({p.N, p.P});
+  Backward b;
+  b.out = data(h), b.saved = data(saved), b.grad_hn = data(grad_h);
+  if (call.c0) b.grad_cn = data(grad_c);
+  b.dx = data(dx), b.dw_ih = data(dw_ih), b.dw_hh = data(dw_hh), b.db_ih = data(db_ih), b.db_hh = data(db_hh);
+  b.dh0 = data(dh0), b.dc0 = data(dc0);
+  if (p.N > 0) {
+    Device::backward(call, b);
+  } else {
+    for (OptionalTensor* t : {&dw_ih, &dw_hh, &db_ih, &db_hh})
+      if (*t) torch::stable::zero_(**t);
+  }
+  return {dx, dw_ih, dw_hh, db_ih, db_hh, dh0, dc0};
+}
+
 // The fields of cuda::DeviceLimits, per device. Empty in a build without CUDA and on a machine without a driver.
 std::vector<int64_t> cuda_devices() {
   std::vector<int64_t> facts;
@@ -202,6 +269,13 @@ STABLE_TORCH_LIBRARY(seqgrad, m) {
       "Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor h0, Tensor? c0, Tensor? lengths, str cell, bool reverse, "
       "float scale, str clip, float clip_limit, int truncate, bool need_input, bool need_weights, bool norms) "
       "-> (Tensor dx, Tensor dw_ih, Tensor dw_hh, Tensor db_ih, Tensor db_hh, Tensor dw_hr, Tensor dh0, Tensor dc0, Tensor norms)");
+  m.def(
+      "step(Tensor x, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor h0, Tensor? c0, int cell, float scale, bool save) "
+      "-> (Tensor h, Tensor? c, Tensor? saved)");
+  m.def(
+      "step_backward(Tensor? grad_h, Tensor? grad_c, Tensor h, Tensor saved, Tensor x, Tensor w_ih, Tensor w_hh, Tensor? b_ih, "
+      "Tensor? b_hh, Tensor h0, Tensor? c0, int cell, float scale, bool need_input, bool need_weights) "
+      "-> (Tensor? dx, Tensor? dw_ih, Tensor? dw_hh, Tensor? db_ih, Tensor? db_hh, Tensor dh0, Tensor? dc0)");
   m.def("cuda_devices() -> int[]");
 }
 
@@ -214,12 +288,16 @@ using ForCpu = OnCpu;
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CPU, m) {
   m.impl("forward", TORCH_BOX(&forward<ForCpu>));
   m.impl("backward", TORCH_BOX(&backward<ForCpu>));
+  m.impl("step", TORCH_BOX(&step<ForCpu>));
+  m.impl("step_backward", TORCH_BOX(&step_backward<ForCpu>));
 }
 
 // In every build, so that a build without kernels says so itself instead of the dispatcher.
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CUDA, m) {
   m.impl("forward", TORCH_BOX(&forward<OnCuda>));
   m.impl("backward", TORCH_BOX(&backward<OnCuda>));
+  m.impl("step", TORCH_BOX(&step<OnCuda>));
+  m.impl("step_backward", TORCH_BOX(&step_backward<OnCuda>));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CompositeExplicitAutograd, m) { m.impl("cuda_devices", TORCH_BOX(&cuda_devices)); }

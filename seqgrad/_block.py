@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
+from torch.autograd import Variable
 
 from seqgrad import _parameters, _recorder
 from seqgrad._observation import Observation, record_at_home
@@ -31,6 +33,8 @@ class Block:
         self._watcher = Watcher(level, layout, marker, self._before_backward)
         self._recorder = Recorder(model, self._watcher)
         self._clearing = clearing
+        self._open = False
+        self._backward: int | None = None  # autograd's number of the one at whose end the gradients are measured
         self.stale: dict[str, Tensor] = {}
         self.gradients: dict[str, Tensor] = {}
         own = {name: module.named_parameters() for name, module in layers.items()}
@@ -39,14 +43,15 @@ class Block:
         )
 
     def start(self) -> None:
+        self._open = True
         _recorder.start(self._recorder)
 
     def stop(self) -> None:
         """Stop recording, whatever happened in the block."""
         _recorder.stop(self._recorder)
         self._watcher.finish()
-        self._clearing = None
-        self.gradients = _parameters.gradients(self._model)
+        self._open, self._clearing = False, None
+        self.gradients = _parameters.gradients(self._model) | self.gradients
 
     @property
     def log(self) -> Log:
@@ -60,6 +65,19 @@ class Block:
         if self._clearing is not None:
             clearing, self._clearing = self._clearing, None
             self.stale = clearing.stale()
+        backward = torch._C._current_graph_task_id()
+        if backward not in (-1, self._backward):
+            self._backward = backward
+            Variable._execution_engine.queue_callback(self._queue_again)
+
+    def _queue_again(self) -> None:
+        """At the end of a backward, but behind what others queued while it ran: DistributedDataParallel's reduction."""
+        Variable._execution_engine.queue_callback(self._measure)
+
+    def _measure(self) -> None:
+        """As backward left them: the block may go on to unscale, clip and clear them."""
+        if self._open:
+            self.gradients = _parameters.gradients(self._model)
 
     @staticmethod
     def observe(

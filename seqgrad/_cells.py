@@ -9,12 +9,25 @@ from torch import Tensor
 from torch.nn.modules.rnn import RNNCellBase
 
 from seqgrad._graph_tap import Tag
+from seqgrad._jit import Unscriptable
+from seqgrad._ops import step
 from seqgrad._recorder import watch
-from seqgrad._rnn_run import Weights, check_residual_scale, check_state_clip, describe_options, harmonise, run
+from seqgrad._rnn_run import (
+    ERRORS,
+    Weights,
+    check_residual_scale,
+    check_state_clip,
+    describe_options,
+    harmonise,
+    plain,
+    run,
+)
 from seqgrad.clip import Norm, Value
 
+_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
-class _Cell(RNNCellBase):
+
+class _Cell(Unscriptable, RNNCellBase):
     """What the four cells share: the checks of torch.nn in torch.nn's words, and one call of the engine with T = 1."""
 
     # On the class, so that a module converted from torch.nn needs no attribute of its own.
@@ -46,10 +59,34 @@ class _Cell(RNNCellBase):
             input = input.unsqueeze(0)
             states = [state.unsqueeze(0) for state in states]
         if not states:
-            zeros = torch.zeros(input.size(0), self.hidden_size, dtype=input.dtype, device=input.device)
+            zeros = input.new_zeros(input.size(0), self.hidden_size)
             states = [zeros] * (2 if cell == "lstm" else 1)
+        weights = self._weights()
+        c0 = states[1] if len(states) == 2 else None
+        try:  # where nothing is out of the ordinary, not a question asked
+            new = (
+                step(input, *weights[:4], states[0], c0, cell, scale)
+                if self.state_clip is None and plain(input)
+                else None
+            )
+        except ERRORS:
+            new = None  # the careful way finds the words
+        if new is None:
+            new = self._careful_step(input, states, weights, cell, scale)
+        return new if batched else [state.squeeze(0) for state in new]
+
+    def _weights(self) -> Weights:
+        if torch.compiler.is_compiling():
+            return Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
+        # Module.__getattr__ is slow. What is no plain parameter (parametrized, pruned) is not in here.
+        plain_ones = self._parameters
+        found: list[Any] = [plain_ones[name] if name in plain_ones else getattr(self, name) for name in _NAMES]
+        return Weights(*found)
+
+    def _careful_step(
+        self, input: Tensor, states: list[Tensor], weights: Weights, cell: str, scale: float
+    ) -> list[Tensor]:
         self._check_shapes(input, states)
-        weights = Weights(self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         x, states, (weights,) = harmonise(input, states, [weights])
         c0 = states[1] if cell == "lstm" else None
         _, hn, cn = run(
@@ -57,7 +94,7 @@ class _Cell(RNNCellBase):
         )
         new = [hn] if cn is None else [hn, cn]
         watch(self, "cell", cell=cell, x=x, out=hn, ends=new, h0=states[0], weights=weights)
-        return new if batched else [state.squeeze(0) for state in new]
+        return new
 
     def _check_shapes(self, input: Tensor, states: list[Tensor]) -> None:
         expected, hidden = self.weight_ih.size(1), self.weight_hh.size(1)

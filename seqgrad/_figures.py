@@ -23,14 +23,23 @@ def alive(steps: int, batch: int, lengths: Tensor | None, device: torch.device |
     return torch.arange(steps, device=lengths.device).unsqueeze(1) < lengths.unsqueeze(0)
 
 
+def all_finite(values: Tensor) -> bool:
+    """Whether no element is NaN or Inf. A finite sum settles it with a single operation."""
+    return math.isfinite(float(values.sum(dtype=torch.float64))) or bool(torch.isfinite(values).all())
+
+
 def batch_norm(values: Tensor, *, mean: bool = False, counts: Tensor | None = None) -> Tensor:
     """``[T, N] -> [T]`` float64: root of the sum (or mean over ``counts``) of squares along the batch.
 
-    Scaled by each row's largest element, because a float64 norm of 1e-200 has a square of 0. NaN and Inf come through.
+    float64 is scaled by each row's largest element, because 1e-200 has a square of 0; what narrower types hold has
+    squares that fit. NaN and Inf come through.
     """
     rows = values.to(torch.float64)
     if rows.shape[1] == 0:
         return rows.new_zeros(rows.shape[0])
+    if values.dtype != torch.float64:
+        size = torch.linalg.vector_norm(rows, dim=1)
+        return size if not mean else size / (counts.to(torch.float64) if counts is not None else rows.shape[1]) ** 0.5
     top = rows.abs().amax(dim=1)
     scale = torch.where((top > 0) & torch.isfinite(top), top, torch.ones_like(top))
     total = (rows / scale.unsqueeze(1)).square().sum(dim=1)
@@ -143,10 +152,11 @@ def contribution(total: Tensor, states: Tensor | None, lengths: Tensor | None) -
 
     All NaN where there is nothing to share out: everything 0, or anything NaN or Inf.
     """
-    mask = alive(total.shape[0], total.shape[1], lengths)
+    mask = None if lengths is None else alive(total.shape[0], total.shape[1], lengths)
 
     def scaled(values: Tensor) -> Tensor:  # the product and the sum must neither overflow nor underflow
-        values = torch.where(mask, values, torch.zeros_like(values))
+        if mask is not None:
+            values = torch.where(mask, values, torch.zeros_like(values))
         top = values.max() if values.numel() else values.new_zeros(())
         return values / torch.where(top > 0, top, torch.ones_like(top))
 

@@ -112,8 +112,8 @@ class Pass:
         """Whether the recurrence makes the gradient larger on its way back, and not just more losses that add up."""
         if self.start is None:
             return False
-        largest = float(torch.nan_to_num(self.profile, posinf=0.0).max())
-        if not largest > 2 * float(self.profile[self.start]):
+        sizes: list[float] = self.profile.tolist()
+        if not max(filter(math.isfinite, sizes), default=0.0) > 2 * sizes[self.start]:
             return False
         if self.series.cell == "lstm" or self.series.grad_carry is None:
             return True  # what an LSTM carries in its cell state is not in transmission; a cell in a loop has none
@@ -122,7 +122,7 @@ class Pass:
     @cached_property
     def finite(self) -> bool:
         """Whether every recorded norm is."""
-        return bool(torch.isfinite(self.series.data).all())
+        return _figures.all_finite(self.series.data)
 
 
 def _transmission(curves: dict[str, Tensor], reverse: bool, tiny: float) -> float:
@@ -256,7 +256,9 @@ class Observation:
             norms["clip_hits"] = series.clip_hits.sum(dim=1, dtype=torch.float64)
         facts = self.facts_of(key)
         if facts is not None and facts.steps == series.steps and facts.batch:
-            norms["h"] = (facts.tensors["norm"].square().mean(dim=1) / max(facts.hidden, 1)).sqrt()
+            norms["h"] = (
+                torch.linalg.vector_norm(facts.tensors["norm"], dim=1) / (facts.batch * max(facts.hidden, 1)) ** 0.5
+            )
         return SeriesEntry(norms, last.figures(), series.reverse, series.cell)
 
 

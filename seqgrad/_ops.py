@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from seqgrad import _graph_tap, _reference
+from seqgrad import _composite, _func, _graph_tap
 from seqgrad._ext import Warnings, extension
 from seqgrad.clip import Norm, Value
 
@@ -31,8 +31,11 @@ class Cell(NamedTuple):
 
 
 CELLS: dict[str, Cell] = {row[0]: Cell(*row) for row in extension().CELLS}
+_clip_function = _composite.clip_function
 _WARNINGS = Warnings()
 _waiting = _WARNINGS.waiting
+_STEP, _STEP_BACKWARD = torch.ops.seqgrad.step.default, torch.ops.seqgrad.step_backward.default
+_NUMBERS = {name: number for number, name in enumerate(CELLS)}
 
 
 def _warn() -> None:
@@ -63,6 +66,15 @@ def _clip_arguments(state_clip: Norm | Value | None) -> tuple[str, float]:
     )
 
 
+def options(
+    cell: str, reverse: bool, scale: float, state_clip: Norm | Value | None, truncate: int
+) -> tuple[str, bool, float, str, float, int]:
+    """What an op takes beside tensors, in its order."""
+    if state_clip is None:
+        return cell, reverse, scale, "none", 0.0, truncate
+    return cell, reverse, scale, *_clip_arguments(state_clip), truncate
+
+
 def layer(
     x: Tensor,
     w_ih: Tensor,
@@ -80,48 +92,78 @@ def layer(
     truncate: int = 0,
     state_clip: Norm | Value | None = None,
     tap: Tensor | None = None,
+    stacked: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """One layer and direction: ``x [T, N, I]`` to ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` (LSTM, else None).
 
     ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``,
-    ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off.
+    ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off. ``stacked``: hn
+    and cn as ``[1, N, *]``, as a layer returns them.
     """
-    save = torch.is_grad_enabled() and any(
-        t is not None and t.requires_grad for t in (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, tap)
-    )
-    clip, limit = _clip_arguments(state_clip)
-    arguments = (
-        x,
-        w_ih,
-        w_hh,
-        b_ih,
-        b_hh,
-        w_hr,
-        h0,
-        c0,
-        lengths,
-        tap,
-        cell,
-        reverse,
-        scale,
-        clip,
-        limit,
-        truncate,
-        save,
-    )
+    settings = options(cell, reverse, scale, state_clip, truncate)
+    tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
+    save = torch.is_grad_enabled() and _any_wants_grad(w_ih, *tensors, tap)
+    cn: Tensor | None
     if torch.compiler.is_compiling():
-        if _graph_tap.exporting():
-            # An exported program is there to be run: where it is trained all the same, the backward pays.
-            arguments = (*arguments[:-1], False)
-        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*arguments)
-        return out, hn, cn if CELLS[cell].states == 2 else None
+        # An exported program is there to be run: where it is trained all the same, the backward pays.
+        kept = save and not _graph_tap.exporting()
+        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, tap, *settings, kept)
+        ends = (hn, cn if CELLS[cell].states == 2 else None)
+        return (out, *[None if end is None else end.unsqueeze(0) for end in ends]) if stacked else (out, *ends)
     if save:
-        out, hn, cn, _ = _Forward.apply(*arguments)
+        out, hn, *rest = _apply_layer(*tensors, tap, (lengths, settings, stacked))
+        cn = rest[0] if rest else None
     else:
-        out, hn, cn, _ = _below_autograd(arguments)
+        out, hn, cn, _ = _below_autograd(*tensors, lengths, None, *settings, False)
+        cn = None if c0 is None else cn
+        if stacked:
+            _stack_in_place(hn, cn)
     if _waiting.value:
         _warn()
-    return out, hn, cn if CELLS[cell].states == 2 else None
+    return out, hn, cn
+
+
+def _stack_in_place(hn: Tensor, cn: Tensor | None) -> None:
+    """``[1, N, *]`` of tensors that nobody has seen yet: a view would be a node of the graph, which takes time."""
+    hn.unsqueeze_(0)
+    if cn is not None:
+        cn.unsqueeze_(0)
+
+
+def step(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    h0: Tensor,
+    c0: Tensor | None,
+    cell: str,
+    scale: float,
+) -> list[Tensor]:
+    """One time step of a cell without options: ``x [N, I]`` and states ``[N, H]`` to the one or two next states.
+
+    Eager mode alone: its ops are for nobody to trace. The rest as for ``layer``.
+    """
+    number = _NUMBERS[cell]
+    if torch.is_grad_enabled() and _any_wants_grad(w_ih, w_hh, x, h0, c0, b_ih, b_hh):
+        found = _apply_step(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale)
+        new = [found] if c0 is None else [*found]
+    else:
+        hn, cn, _ = _STEP(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale, False)
+        new = [hn] if cn is None else [hn, cn]
+    if _waiting.value:
+        _warn()
+    return new
+
+
+def _any_wants_grad(first: Tensor, *tensors: Tensor | None) -> bool:
+    if first.requires_grad:
+        return True
+    for t in tensors:  # noqa: SIM110 - twice as fast as any() of a generator
+        if t is not None and t.requires_grad:
+            return True
+    return False
 
 
 def _arithmetic(x: Tensor) -> torch.dtype:
@@ -202,7 +244,6 @@ def _(
 # Positions of the differentiable inputs among the arguments of each op.
 _FORWARD_TENSORS = 8  # x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0
 _BACKWARD_FIRST = 5  # the same eight, behind grad_out, grad_hn, grad_cn, out, saved
-_Grads = tuple[Tensor | None, ...]
 
 
 def _setup_forward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...]) -> None:
@@ -233,30 +274,119 @@ def _forward_backward(
 torch.library.register_autograd("seqgrad::forward", _forward_backward, setup_context=_setup_forward)
 
 
-def _below_autograd(arguments: Sequence[Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _below_autograd(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.seqgrad.forward.default(*arguments)
 
 
-class _Forward(torch.autograd.Function):
+def _pull(
+    settings: tuple[Any, ...],
+    grads: Sequence[Tensor | None],
+    inputs: Sequence[Tensor | None],
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Any, ...]:
+    """Gradients of the eight inputs, then the norms.
+
+    ``inputs`` as forward saved them: the eight, lengths, out, ``saved [T, N, S, H]``. ``wanted``: of x, of weights,
+    the norms.
+    """
+    out, saved = inputs[9:]
+    given = inputs[:9]
+    assert out is not None and saved is not None
+    if _func.active():
+        found = _func.gradients(grads, out, saved, given, settings, wanted)
+    elif torch.is_grad_enabled():  # create_graph
+        found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *settings, *wanted)
+    else:
+        with torch._C._AutoDispatchBelowAutograd():
+            found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *settings, *wanted)
+    if _waiting.value:
+        _warn()
+    *gradients, norms = found
+    return (*gradients, norms.detach() if wanted[2] and norms is not None else None)
+
+
+class _Layer(torch.autograd.Function):
     """The two functions registered above, by a shorter road.
 
-    torch.library's general one, which compiled code takes, costs an eager call more time than a small layer does.
+    torch.library's general one, which compiled code takes, costs an eager call more time than a small layer does. What
+    backward needs and nobody else is kept by ``ctx`` alone: each output of a Function costs a microsecond.
     """
 
     @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        output = _below_autograd(arguments)
-        _setup_forward(ctx, arguments, output)
-        ctx.mark_non_differentiable(output[3])
-        return output
+    def forward(
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, w_hr: Any, h0: Tensor, c0: Any, tap: Any,
+        fixed: tuple[Any, ...],
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        lengths, settings, stacked = ctx.fixed = fixed
+        inputs = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths)
+        out, hn, cn, saved = _below_autograd(*inputs, None, *settings, True)
+        ctx.save_for_backward(*inputs, out, saved)
+        ctx.set_materialize_grads(False)
+        if stacked:
+            _stack_in_place(hn, None if c0 is None else cn)
+        return (out, hn) if c0 is None else (out, hn, cn)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-        found = _forward_backward(ctx, *grads)
+    def backward(
+        ctx: Any, grad_out: Tensor | None, grad_hn: Tensor | None, grad_cn: Tensor | None = None
+    ) -> tuple[Any, ...]:
+        needs = ctx.needs_input_grad
+        _, settings, stacked = ctx.fixed
+        if stacked:
+            grad_hn = None if grad_hn is None else grad_hn.squeeze(0)
+            grad_cn = None if grad_cn is None else grad_cn.squeeze(0)
+        wanted = (needs[0], True in needs[1:6], needs[8])
+        *found, norms = _pull(settings, (grad_out, grad_hn, grad_cn), ctx.saved_tensors, wanted)
+        return (*[g if need else None for g, need in zip(found, needs, strict=False)], norms, None)
+
+
+class _Step(torch.autograd.Function):
+    """``step`` and its backward; double backward and batches of gradients go to the ops of a whole layer."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, h0: Tensor, c0: Any, number: int,
+        scale: float,
+    ) -> Any:  # fmt: skip
+        h, c, saved = _STEP(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale, True)
+        ctx.save_for_backward(h, saved, x, w_ih, w_hh, b_ih, b_hh, h0, c0)
+        ctx.options = number, scale
+        if c is None:
+            return h
+        ctx.set_materialize_grads(False)
+        return h, c
+
+    @staticmethod
+    def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None = None) -> tuple[Any, ...]:
+        needs = ctx.needs_input_grad
+        weights = needs[1] or needs[2] or needs[3] or needs[4]
+        if torch.is_grad_enabled() or _func.active() or _func.by_legacy_vmap(grad_h, grad_c):
+            found = _step_differentiably(ctx, grad_h, grad_c, (needs[0], weights, False))
+        else:
+            found = _STEP_BACKWARD(grad_h, grad_c, *ctx.saved_tensors, *ctx.options, needs[0], weights)
         if _waiting.value:
             _warn()
-        return found
+        if weights and not (needs[1] and needs[2]):
+            found = [g if need else None for g, need in zip(found, needs, strict=False)]
+        return (*found, None, None)
+
+
+def _step_differentiably(
+    ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None, wanted: tuple[bool, bool, bool]
+) -> list[Tensor | None]:
+    h, saved, x, w_ih, w_hh, b_ih, b_hh, h0, c0 = ctx.saved_tensors
+    number, scale = ctx.options
+    inputs = (x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, h.detach().unsqueeze(0), saved)
+    settings = options(list(CELLS)[number], False, scale, None, 0)
+    dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, _ = _pull(settings, (None, grad_h, grad_c), inputs, wanted)
+    found = [dx.squeeze(0) if wanted[0] else None, dw_ih, dw_hh, db_ih, db_hh, dh0, dc0]
+    return [g if need else None for g, need in zip(found, ctx.needs_input_grad, strict=False)]
+
+
+# Past Function.apply, which is there for torch.func: under its transforms _func.py is in charge.
+_apply_layer: Callable[..., Any] = super(torch.autograd.Function, _Layer).apply
+_apply_step: Callable[..., Any] = super(torch.autograd.Function, _Step).apply
 
 
 def _setup_backward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...]) -> None:
@@ -267,70 +397,9 @@ def _setup_backward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...])
 
 def _backward_backward(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Double backward: the same layer once more in torch ops, differentiated twice."""
-    *tensors, lengths = ctx.saved_tensors
-    with torch.enable_grad():
-        # Own aliases, so that one tensor given for two arguments still has two gradients.
-        alias = [
-            None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors
-        ]
-        first = _composite_vjp(alias[:3], alias[3:], lengths, ctx.options)
-        pairs = [
-            (f, g) for f, g in zip(first, grads[:8], strict=True) if f is not None and g is not None and f.requires_grad
-        ]
-        known = [a for a in alias if a is not None]
-        second = (
-            torch.autograd.grad(
-                [f for f, _ in pairs],
-                known,
-                [g for _, g in pairs],
-                create_graph=torch.is_grad_enabled(),
-                allow_unused=True,
-            )
-            if pairs
-            else [None] * len(known)
-        )
-    found = iter(second)
-    result = [None if a is None else next(found) for a in alias]
-    return (*result[:3], None, None, *result[3:], None, *[None] * 9)
-
-
-def _composite_vjp(
-    grads: list[Tensor | None], inputs: list[Tensor | None], lengths: Tensor | None, options: Sequence[Any]
-) -> _Grads:
-    x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0 = inputs
-    cell, reverse, scale, clip, limit, truncate = options
-    assert x is not None and w_ih is not None and w_hh is not None and h0 is not None
-    result = _reference.layer(
-        x, w_ih, w_hh, b_ih, b_hh, h0, c0, cell=cell, lengths=lengths, w_hr=w_hr, scale=scale,
-        reverse=reverse, truncate=truncate, state_clip=_clip_function(clip, limit),
-    )  # fmt: skip
-    outputs = [
-        (o, g)
-        for o, g in zip((result.out, result.hn, result.cn), grads, strict=True)
-        if o is not None and g is not None
-    ]
-    known = [t for t in inputs if t is not None]
-    found = iter(
-        torch.autograd.grad(
-            [o for o, _ in outputs], known, [g for _, g in outputs], create_graph=True, allow_unused=True
-        )
-    )
-    return tuple(None if t is None else next(found) for t in inputs)
-
-
-def _clip_function(clip: str, limit: float) -> Callable[[Tensor], Tensor] | None:
-    if clip == "none":
-        return None
-    if clip == "value":
-        return lambda g: g.clamp(-limit, limit)
-
-    def rescale(g: Tensor) -> Tensor:
-        norm = torch.linalg.vector_norm(g.detach(), dim=-1, keepdim=True)
-        over = norm > limit
-        smooth = torch.linalg.vector_norm(torch.where(over, g, torch.ones_like(g)), dim=-1, keepdim=True)
-        return torch.where(over, g * (limit / smooth), g)
-
-    return rescale
+    tensors = ctx.saved_tensors
+    found = _composite.second_order(grads[:8], tensors[:3], tensors[3:], ctx.options)
+    return (*found[:3], None, None, *found[3:], None, *[None] * 9)
 
 
 torch.library.register_autograd("seqgrad::backward", _backward_backward, setup_context=_setup_backward)

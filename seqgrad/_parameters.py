@@ -40,8 +40,13 @@ def norms(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
             sizes = [torch.linalg.vector_norm(values, dtype=torch.float32) for _, values in pairs]
         else:
             sizes = list(torch._foreach_norm([values for _, values in pairs], 2))
-        result |= {name: size for (name, _), size in zip(pairs, sizes, strict=True)}
+        result |= {name: whole(size) for (name, _), size in zip(pairs, sizes, strict=True)}
     return result
+
+
+def whole(figure: Tensor) -> Tensor:
+    """A figure over all shards of a tensor that fully_shard has spread over processes; each of them must ask."""
+    return figure.full_tensor() if hasattr(figure, "full_tensor") else figure
 
 
 def gradients(model: nn.Module) -> dict[str, Tensor]:
@@ -64,8 +69,8 @@ class Movement:
                 a.shape == b.shape and a.device == b.device for a, b in zip(before, parts, strict=True)
             ):
                 moved = torch._foreach_norm([a - b for a, b in zip(parts, before, strict=True)], 2)
-                whole = torch._foreach_norm(before, 2)
-                result[name] = torch.stack(list(moved)).norm() / torch.stack(list(whole)).norm()
+                size = torch._foreach_norm(before, 2)
+                result[name] = torch.stack(list(map(whole, moved))).norm() / torch.stack(list(map(whole, size))).norm()
         return result
 
 

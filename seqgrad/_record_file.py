@@ -64,7 +64,7 @@ def save(passes: Iterable[Series], log: Log, path: str | os.PathLike[str] | Bina
         )
     header = {"format": FORMAT, "version": VERSION, "passes": entries, "aliases": log.aliases, "calls": log.calls}
     header["keys"] = {key: list(pair) for key, pair in log.keys.items()}
-    header |= {"untracked": log.untracked, "unconverted": list(log.unconverted)}
+    header |= {"untracked": log.untracked, "unconverted": list(log.unconverted), "rank": log.rank}
     arrays["header"] = numpy.frombuffer(json.dumps(header).encode(), dtype=numpy.uint8)
     if isinstance(path, (str, os.PathLike)):
         _replace(Path(path), arrays)
@@ -178,6 +178,7 @@ def _read(header: dict[str, Any], archive: zipfile.ZipFile) -> Log:
         log = Log(aliases=_names(header["aliases"]), calls=_counts(header["calls"]))
         log.untracked = _counts(header.get("untracked", {}))
         log.unconverted = tuple(str(name) for name in header.get("unconverted", ()))
+        log.rank = None if header.get("rank") is None else int(header["rank"])
         log.keys = {str(key): (str(layer), str(name)) for key, (layer, name) in header["keys"].items()}
         for i, entry in enumerate(header["passes"]):
             log.passes.append(

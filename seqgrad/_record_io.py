@@ -26,7 +26,8 @@ def passes(record: GradientRecord) -> list[Series]:
 
 def to_dict(record: GradientRecord) -> dict[str, Any]:
     """See GradientRecord.to_dict."""
-    result: dict[str, Any] = {"backwards": record.backwards, "series": {}}
+    result: dict[str, Any] = {} if record.rank is None else {"rank": record.rank}
+    result |= {"backwards": record.backwards, "series": {}}
     bad = record.first_nonfinite
     for key in record:
         passes = record.all(key)
@@ -54,7 +55,11 @@ def to_dict(record: GradientRecord) -> dict[str, Any]:
     return result
 
 
-def _frame(series: Series) -> dict[str, list[Any]]:
+def _columns(record: GradientRecord) -> list[str]:
+    return [*(() if record.rank is None else ("rank",)), *_COLUMNS]
+
+
+def _frame(record: GradientRecord, series: Series) -> dict[str, list[Any]]:
     """Columns of one pass, steps beyond a sample's length left out; rows by t, then n."""
     lengths = None if series.lengths is None else series.lengths.cpu()
     inside = _figures.alive(series.steps, series.batch, lengths).nonzero()
@@ -62,6 +67,7 @@ def _frame(series: Series) -> dict[str, list[Any]]:
     last = torch.full((series.batch,), series.steps) if lengths is None else lengths
     size = len(t)
     columns: dict[str, list[Any]] = {
+        "rank": [record.rank] * size,
         "series": [series.key] * size,
         "layer": [series.layer] * size,
         "cell": [series.cell] * size,
@@ -85,16 +91,17 @@ def to_pandas(record: GradientRecord) -> pandas.DataFrame:
         import pandas
     except ImportError as error:
         raise ImportError("to_pandas needs pandas: pip install 'seqgrad[pandas]' (to_csv works without)") from error
-    frames = [pandas.DataFrame(_frame(series), columns=list(_COLUMNS)) for series in passes(record)]
-    table = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame(columns=list(_COLUMNS))
+    columns = _columns(record)
+    frames = [pandas.DataFrame(_frame(record, series), columns=columns) for series in passes(record)]
+    table = pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame(columns=columns)
     return table.astype(dict.fromkeys(_QUANTITIES, "float64"))
 
 
 def to_csv(record: GradientRecord, path: str | os.PathLike[str]) -> None:
     """See GradientRecord.to_csv."""
     with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(_COLUMNS)
+        writer, columns = csv.writer(file), _columns(record)
+        writer.writerow(columns)
         for series in passes(record):
-            frame = _frame(series)
-            writer.writerows(zip(*(frame[column] for column in _COLUMNS), strict=True))
+            frame = _frame(record, series)
+            writer.writerows(zip(*(frame[column] for column in columns), strict=True))

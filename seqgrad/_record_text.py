@@ -102,7 +102,7 @@ def _notes(record: GradientRecord) -> list[str]:
 def summary(record: GradientRecord) -> str:
     """Text table; see GradientRecord.summary."""
     if not record:
-        return f"GradientRecord, empty. {explain_absence(record._log, '')}"
+        return f"GradientRecord{_of_rank(record)}, empty. {explain_absence(record._log, '')}"
     rows = [list(_HEAD), *(_row(record, key) for key in record)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     left = 3  # names read from the left, numbers from the right
@@ -111,13 +111,18 @@ def summary(record: GradientRecord) -> str:
         cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
         return "  ".join(cells).rstrip()
 
-    title = f"Gradient norms |dL/dh_t| over the batch; {_count(record.backwards, 'backward')}, last pass of each series"
+    batch = "the batch" if record.rank is None else f"rank {record.rank}'s part of the batch"
+    title = f"Gradient norms |dL/dh_t| over {batch}; {_count(record.backwards, 'backward')}, last pass of each series"
     foot = (
         "ratio: end over start of backprop. decay: factor per step back. carry: share of the gradient at a step that\n"
         f"reaches the one before. half-life: steps. horizon: steps back that keep {_EPS:g} of the start."
     )
     table = [line(rows[0]), line(["-" * w for w in widths]), *map(line, rows[1:])]
     return "\n".join([title, "", *table, "", foot, *_notes(record)])
+
+
+def _of_rank(record: GradientRecord) -> str:
+    return "" if record.rank is None else f" of rank {record.rank}"
 
 
 def _count(n: int, what: str) -> str:
@@ -127,19 +132,20 @@ def _count(n: int, what: str) -> str:
 def short(record: GradientRecord, log: Log) -> str:
     """repr: what is in it, without reading a tensor."""
     if not record:
-        return f"<GradientRecord, empty: {explain_absence(log, '')}>"
+        return f"<GradientRecord{_of_rank(record)}, empty: {explain_absence(log, '')}>"
     lines = []
     for key, series in record.items():
         passes = len(record.all(key))
         more = f", {passes} passes" if passes > 1 else ""
         lines.append(f"\n  {key}: {series.cell}, {_direction(series)}, T={series.steps}, N={series.batch}{more}")
-    return f"<GradientRecord: {len(record)} series, {_count(record.backwards, 'backward')}{''.join(lines)}>"
+    count = f"{len(record)} series, {_count(record.backwards, 'backward')}"
+    return f"<GradientRecord{_of_rank(record)}: {count}{''.join(lines)}>"
 
 
 def html(record: GradientRecord, log: Log) -> str:
     """Table with a sparkline per series: inline SVG, colours of the page it stands on."""
     if not record:
-        return f"<p><b>GradientRecord</b>, empty. {escape(explain_absence(log, ''))}</p>"
+        return f"<p><b>GradientRecord</b>{_of_rank(record)}, empty. {escape(explain_absence(log, ''))}</p>"
     head = "".join(f"<th>{escape(h)}</th>" for h in (*_HEAD, "|dL/dh_t|, log, t to the right"))
     body = []
     for key in record:
@@ -147,7 +153,8 @@ def html(record: GradientRecord, log: Log) -> str:
         cells = "".join(f"<td>{escape(c)}</td>" for c in _row(record, key))
         body.append(f"<tr>{cells}<td>{sparkline(norm, key)}</td></tr>")
     notes = "".join(f"<p>{escape(n)}</p>" for n in _notes(record))
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{notes}"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>{notes}"
+    return table if record.rank is None else f"<p><b>GradientRecord</b>{_of_rank(record)}</p>{table}"
 
 
 def sparkline(values: Sequence[float], label: str, width: int = 160, height: int = 32) -> str:

@@ -30,6 +30,7 @@ class Log:
     untracked: dict[str, int] = field(default_factory=dict)  # layer -> forwards under no_grad
     aliases: dict[str, str] = field(default_factory=dict)  # other names of shared modules -> first name
     unconverted: tuple[str, ...] = ()  # torch.nn's own recurrent layers in the model: invisible here
+    rank: int | None = None  # of this process under torch.distributed
 
 
 class Forward(NamedTuple):
@@ -64,12 +65,16 @@ class Recorder:
     """
 
     def __init__(self, model: nn.Module, watcher: Watcher | None = None) -> None:
-        self.log = Log()
+        self.log = Log(rank=current_rank())
         self.open = True
         self.watcher = watcher
         self._names: dict[int, str] = {}
         self.modules: list[nn.Module] = []  # keeps the ids valid while the block is open
         self._tasks: dict[int, int] = {}  # autograd's number of a running backward -> ours
+        self._forwards: dict[str, int] = {}  # key -> forwards so far, those in a backward left out
+        self._without_grad: dict[str, list[int]] = {}  # key -> which of them ran under no_grad
+        self._recomputed: dict[tuple[str, int], int] = {}  # (key, backward) -> gradients of recomputed forwards so far
+        self._arrived: set[tuple[str, int]] = set()  # (key, number) of recomputed forwards that had a gradient
         self._lock = threading.Lock()
         unconverted = []
         for raw, module in model.named_modules(remove_duplicate=False):
@@ -90,68 +95,103 @@ class Recorder:
     def name_of(self, module: nn.Module) -> str | None:
         return self._names.get(id(module)) if self.open else None
 
-    def untracked(self, layer: str) -> None:
-        with self._lock:
-            self.log.untracked[layer] = self.log.untracked.get(layer, 0) + 1
-
-    def call(self, layer: str, series: str) -> int:
-        key = f"{layer}.{series}" if layer else series
+    def forward(self, layer: str, series: str, *, tracked: bool) -> int:
+        """Count a forward, ``tracked`` if it gets a tap; its number among the forwards of this series."""
+        key = _key(layer, series)
         with self._lock:
             self.log.keys.setdefault(key, (layer, series))
-            number = self.log.calls.get(key, 0)
-            self.log.calls[key] = number + 1
+            number = self._forwards.get(key, 0)
+            self._forwards[key] = number + 1
+            if tracked:
+                self.log.calls[key] = self.log.calls.get(key, 0) + 1
+            else:
+                self.log.untracked[layer] = self.log.untracked.get(layer, 0) + 1
+                self._without_grad.setdefault(key, []).append(number)
             return number
+
+    def saw_without_grad(self, layer: str, series: str) -> bool:
+        """Whether a forward of this series ran under no_grad: a checkpoint may be recomputing it."""
+        return _key(layer, series) in self._without_grad
 
     def show(self, forward: Forward) -> None:
         """Hand a forward that just ran to the watcher."""
         layer = self.name_of(forward.module)
         if self.watcher is not None and layer is not None:
-            key = f"{layer}.{forward.series}" if layer else forward.series
-            self.watcher(layer, self.log.calls.get(key, 0) - 1, forward)
+            number = self._forwards.get(_key(layer, forward.series), 1) - 1
+            self.watcher(layer, number, forward)
 
-    def backward_number(self) -> int:
-        """Number of the backward that is running in this thread, from 0, in the order in which they reached us."""
-        task = torch._C._current_graph_task_id()
+    def place(self, layer: str, series: str, number: int | None, outer: int) -> tuple[int, int]:
+        """Where a gradient that arrives now belongs: number of the backward and of the call.
+
+        Backwards count from 0 in the order in which they reach us. ``number`` is None and ``outer`` a running backward
+        for a forward that ran inside that one. A checkpoint with use_reentrant=True does so: it recomputes what ran
+        under no_grad and sends a backward of its own through it, which is part of the outer one. The last call is
+        recomputed first.
+        """
+        key, task = _key(layer, series), torch._C._current_graph_task_id()
         with self._lock:
-            return self._tasks.setdefault(task, len(self._tasks))
+            backward = self._tasks.setdefault(task if outer == -1 else outer, len(self._tasks))
+            if number is not None:
+                return backward, number
+            before = self._recomputed.get((key, backward), 0)
+            self._recomputed[key, backward] = before + 1
+            known = self._without_grad.get(key, [])
+            number = known[-1 - before] if before < len(known) else len(known) - 1 - before
+            if (key, number) not in self._arrived:  # a retained graph recomputes the same call again
+                self._arrived.add((key, number))
+                self.log.keys.setdefault(key, (layer, series))
+                self.log.calls[key] = self.log.calls.get(key, 0) + 1
+            return backward, number
 
     def add(self, series: Series) -> None:
         with self._lock:
             self.log.passes.append(series)
 
 
+def _key(layer: str, series: str) -> str:
+    return f"{layer}.{series}" if layer else series
+
+
+def current_rank() -> int | None:
+    """Number of this process under torch.distributed, None where it is not in use."""
+    distributed = torch.distributed
+    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else None
+
+
 # A plain global, not only the context variable: off costs one read, and torch.compile can guard on it.
 _recording = False
 _watching = False
-_open_blocks = 0
-_open_watchers = 0
-_blocks_lock = threading.Lock()
+_open: tuple[Recorder, ...] = ()  # of all threads
+_open_lock = threading.Lock()
 _active: ContextVar[tuple[Recorder, ...]] = ContextVar("seqgrad_active_recorders", default=())
+
+
+def on() -> bool:
+    """Whether any block is open, of whatever model and thread."""
+    return _recording
 
 
 def start(recorder: Recorder) -> None:
     """Let layers that run in this context see the recorder."""
     _active.set((*_active.get(), recorder))
     _graph_tap.attach(recorder.modules)
-    _count(+1, +1 if recorder.watcher is not None else 0)
+    _change_open(add=(recorder,))
 
 
 def stop(recorder: Recorder) -> None:
     """Take the recorder out again, whatever the order of leaving, and freeze its log."""
-    watchers = -1 if recorder.watcher is not None else 0
     _graph_tap.detach(recorder.modules)
     recorder.close()
     _graph_tap.forget_closed()
     _active.set(tuple(r for r in _active.get() if r is not recorder))
-    _count(-1, watchers)
+    _change_open(drop=recorder)
 
 
-def _count(blocks: int, watchers: int) -> None:
-    global _open_blocks, _open_watchers, _recording, _watching
-    with _blocks_lock:
-        _open_blocks += blocks
-        _open_watchers += watchers
-        _recording, _watching = _open_blocks > 0, _open_watchers > 0
+def _change_open(add: tuple[Recorder, ...] = (), drop: Recorder | None = None) -> None:
+    global _open, _recording, _watching
+    with _open_lock:
+        _open = (*(r for r in _open if r is not drop), *add)
+        _recording, _watching = bool(_open), any(r.watcher is not None for r in _open)
 
 
 def make_tap(
@@ -201,23 +241,31 @@ def make_tap(
 
 def _filing(module: nn.Module, call: _graph_tap.Call, lengths: Tensor | None) -> _graph_tap.Filing | None:
     """Enter a call of ``module`` into all records of this context that know it: where its norms go."""
+    outer = torch._C._current_graph_task_id()  # -1 outside of any backward
     found = [(r, name) for r in _active.get() if (name := r.name_of(module)) is not None]
-    if not call.graded:
-        for recorder, layer in found:
-            recorder.untracked(layer)
-        return None
+    if not found and outer != -1:
+        # A checkpoint recomputes in the thread of the backward, to which the block's context does not reach.
+        found = [
+            (r, name)
+            for r in _open
+            if (name := r.name_of(module)) is not None and r.saw_without_grad(name, call.series)
+        ]
     if not found:
         return None
-    targets = [(r, layer, r.call(layer, call.series)) for r, layer in found]
+    if not call.graded:
+        if outer == -1:
+            for recorder, layer in found:
+                recorder.forward(layer, call.series, tracked=False)
+        return None
+    # What a checkpoint recomputes is no new call: its number waits for a gradient (use_reentrant=False sends none).
+    targets = [(r, layer, r.forward(layer, call.series, tracked=True) if outer == -1 else None) for r, layer in found]
 
     def file(data: Tensor) -> None:
         for recorder, layer, number in targets:
             if recorder.open:
-                backward = recorder.backward_number()
+                place = recorder.place(layer, call.series, number, outer)
                 recorder.add(
-                    Series(
-                        layer, call.series, call.cell, call.reverse, call.quantities, data, lengths, backward, number
-                    )
+                    Series(layer, call.series, call.cell, call.reverse, call.quantities, data, lengths, *place)
                 )
 
     def arrived() -> None:

@@ -7,7 +7,7 @@ Letters: T time, N batch, I input, H hidden, P projected state (H without projec
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -55,6 +55,24 @@ STEPS: dict[str, Callable[..., tuple[Tensor, Tensor | None]]] = {
 }
 
 
+class _Clip(torch.autograd.Function):
+    """The identity, with a backward of one's own. No hook: torch.func's transforms know none."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(h: Tensor, clip: Callable[[Tensor], Tensor]) -> Tensor:
+        return h.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.clip = inputs[1]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return ctx.clip(grad), None
+
+
 def _cut(state: Tensor, started: Tensor | None) -> Tensor:
     """Detach what a sample carries; one that has not begun (padding, in reverse) still holds its initial state."""
     return state.detach() if started is None else torch.where(started, state.detach(), state)
@@ -97,9 +115,7 @@ def layer(
         if w_hr is not None:
             new_h = linear(new_h, w_hr)
         if state_clip is not None:
-            cell_side, new_h = new_h, new_h.clone()  # hs sees the total gradient, the cell what clipping leaves
-            if cell_side.requires_grad:
-                cell_side.register_hook(state_clip)
+            new_h = _Clip.apply(new_h, state_clip)  # hs sees the total gradient, the cell what clipping leaves
         hs.append(new_h)
         if new_c is not None:
             cs.append(new_c)

@@ -137,6 +137,9 @@ def _as_tensor(lengths: Tensor | Sequence[int] | int) -> Tensor:
 def _check_range(lengths: Tensor, steps: int) -> None:
     if lengths.numel() == 0 or lengths.is_meta:
         return
+    while torch._C._functorch.is_batchedtensor(lengths):  # under vmap the values lie one level below
+        lengths = torch._C._functorch.get_unwrapped(lengths)
+    lengths = lengths.flatten()
     inside = (lengths >= 0) & (lengths <= steps)
     if torch.compiler.is_compiling():
         # Without the number: a text that holds T would be compiled anew for every T.

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import _C, Tensor
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
 
-from seqgrad import _ext, _ops, _reference
+from seqgrad import _ext, _func, _jit, _ops, _recorder, _reference
 from seqgrad.clip import Norm, Value
 from seqgrad.record import make_tap
 
@@ -29,6 +31,28 @@ class Weights(NamedTuple):
     b_ih: Tensor | None  # [G * H]
     b_hh: Tensor | None  # [G * H]
     w_hr: Tensor | None = None  # [P, H], LSTM with proj_size
+
+
+# What the ops raise of themselves. Their checks miss nothing, but word it their own way.
+ERRORS = (RuntimeError, ValueError, TypeError)
+
+
+def plain(x: Tensor) -> bool:
+    """Whether nothing stands between this call and the engine: no compiler, trace, transform, autocast, recorder, mode.
+
+    Such a call asks first and explains afterwards: of a tiny layer's time, most goes into questions.
+    """
+    return (
+        type(x) is Tensor
+        and (x.is_cpu or x.is_cuda)
+        and not is_compiling()
+        and not _C._is_tracing()
+        and not _C._are_functorch_transforms_active()
+        and forward_ad._current_level < 0
+        and not _C._is_any_autocast_enabled()
+        and not _recorder.on()
+        and not _C._len_torch_dispatch_stack()
+    )
 
 
 def harmonise(
@@ -62,33 +86,53 @@ def run(
     reverse: bool = False,
     truncate: int = 0,
     state_clip: Norm | Value | None = None,
+    stacked: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """``x [T, N, I]`` through one layer and direction: ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` or None."""
+    """``x [T, N, I]`` through one layer and direction: ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` or None.
+
+    ``stacked``: hn and cn as ``[1, N, *]``.
+    """
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
-    transformed = _transformed()
-    if transformed or x.is_complex() or w_hh.size(1) == 0:
-        # torch.nn takes torch.func, forward-mode AD, complex tensors and cells of no unit. The engine knows none of
-        # them (forward mode would even see a tangent of 0), and the composite knows all.
+    transformed = _func.active()
+    composite = transformed and _func.composite_only()
+    if composite or x.is_complex() or w_hh.size(1) == 0:
+        # torch.nn takes forward-mode AD, complex tensors and cells of no unit. The engine knows none of them (forward
+        # mode would even see a tangent of 0), and the composite knows all.
         if state_clip is not None and x.is_complex():
             raise TypeError(f"state_clip clips real gradients, got input of {x.dtype}; pass state_clip=None")
-        if state_clip is not None and transformed:
+        if state_clip is not None and composite:
             raise RuntimeError(
-                "state_clip acts in loss.backward() and torch.autograd.grad, not under torch.func transforms or "
-                "forward-mode AD; pass state_clip=None there"
+                "state_clip acts in backward passes (loss.backward(), torch.autograd.grad, torch.func.grad, vjp and "
+                "jacrev), not in forward-mode AD (jvp, jacfwd, linearize), nor where torch.compile traces torch.func; "
+                "pass state_clip=None there"
             )
         result = _reference.layer(
             x, w_ih, w_hh, b_ih, b_hh, h0, c0,
             cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         )  # fmt: skip
-        return result.out, result.hn, result.cn
+        found = result.out, result.hn, result.cn
+        return _stack(*found) if stacked else found
     if x.device.type not in _DEVICES:
         raise NotImplementedError(_why_not_on(x.device))
-    tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
+    options = _ops.options(cell, reverse, scale, state_clip, truncate)
+    if transformed or (not is_compiling() and _C._is_tracing()):  # Dynamo cannot trace the last question
+        tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
+        found = (
+            _func.layer((*tensors, lengths), options) if transformed else _jit.traced_layer(tensors, lengths, options)
+        )
+        return _stack(*found) if stacked else found
+    tap = None
+    if _recorder.on():
+        tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
-        state_clip=state_clip, tap=tap,
+        state_clip=state_clip, tap=tap, stacked=stacked,
     )  # fmt: skip
+
+
+def _stack(out: Tensor, hn: Tensor, cn: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    return out, hn.unsqueeze(0), None if cn is None else cn.unsqueeze(0)
 
 
 def _why_not_on(device: torch.device) -> str:
@@ -140,10 +184,6 @@ def describe_options(module: torch.nn.Module) -> str:
         if getattr(module, name, default) != default
     ]
     return "".join(parts)
-
-
-def _transformed() -> bool:
-    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
 
 
 def _autocast_dtype(x: Tensor) -> torch.dtype | None:

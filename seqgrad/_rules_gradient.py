@@ -10,6 +10,7 @@ import torch
 from seqgrad._finding import Finding
 from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import above_zero
+from seqgrad._rules_state import large_state
 
 _RECENT = 64  # observed steps that a running median looks back on
 _LEAST = 5  # and how many it needs
@@ -64,11 +65,13 @@ class Exploding:
         )  # fmt: skip
 
     def _jump(self, entry: Observation, key: str) -> Finding | None:
-        kept = (e.series[key].peak for e in entry.history.recent(_RECENT) if key in e.series)
-        past = [value for value in kept if math.isfinite(value)]
         seen = entry.last(key)
         now = seen.peak
-        if len(past) < _LEAST or not math.isfinite(now) or now <= 1.0:
+        if not 1.0 < now < math.inf:
+            return None
+        kept = (e.series[key].peak for e in entry.history.recent(_RECENT) if key in e.series)
+        past = [value for value in kept if math.isfinite(value)]
+        if len(past) < _LEAST:
             return None
         usual = sorted(past)[len(past) // 2]
         if now <= self.spike * usual:
@@ -86,7 +89,7 @@ class Exploding:
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
-        if not any(entry.last(key).amplifies for key in entry.keys):
+        if not (any(entry.last(key).amplifies for key in entry.keys) or large_state(entry)):
             return []  # LossScale's
         big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.abs}
         if not big:
@@ -109,16 +112,26 @@ class Exploding:
         ]
 
 
+def _nearest(entry: Observation) -> list[Pass]:
+    """The series next to the loss: of the layer that backprop reached first, both directions of its highest level."""
+    if not entry.record._log.passes:
+        return []
+    first = entry.record._log.passes[0]
+    level = first.name.removesuffix("_reverse")
+    latest = [entry.last(key) for key in entry.keys]
+    return [s for s in latest if s.series.layer == first.layer and s.series.name.removesuffix("_reverse") == level]
+
+
 @dataclass(frozen=True)
 class LossScale:
-    """A gradient that is far too large or small where the loss enters already, before any recurrence.
+    """A gradient that is far too large or small in the layer next to the loss, before any recurrence.
 
     A loss that is summed instead of averaged, multiplied by something, or scaled by a GradScaler that the monitor was
     not told of. Too small is only judged in the first observed steps: later it may mean that all is learnt.
 
     Args:
         high: norm over the batch at the first step of backprop.
-        low: likewise.
+        low: largest norm of any timestep in that layer.
         first: how many observed steps ``low`` is applied to.
     """
 
@@ -132,19 +145,16 @@ class LossScale:
         above_zero("low", self.low)
 
     def check(self, entry: Observation) -> list[Finding]:
-        found: dict[str, Finding] = {}
-        for key in reversed(entry.keys):  # the layer next to the loss comes last
-            seen = entry.last(key)
-            if seen.series.layer in found or seen.start is None:
-                continue
-            t = seen.timestep(seen.start)
-            value = seen.norms[t]
-            hit = self._high(entry, seen, t, value) or self._low(entry, seen, t, value)
-            if hit:
-                found[seen.series.layer] = hit
-        return list(found.values()) or self._parameters(entry)
+        near = [seen for seen in _nearest(entry) if seen.start is not None]
+        found = [hit for seen in near if (hit := self._high(entry, seen))]
+        if not found and near and (hit := self._low(entry, max(near, key=lambda seen: seen.peak))):
+            found = [hit]
+        return found[:1] or self._parameters(entry)
 
-    def _high(self, entry: Observation, seen: Pass, t: int, value: float) -> Finding | None:
+    def _high(self, entry: Observation, seen: Pass) -> Finding | None:
+        assert seen.start is not None
+        t = seen.timestep(seen.start)
+        value = seen.norms[t]
         if not math.isfinite(value) or value <= self.high:
             return None
         text = (
@@ -157,14 +167,16 @@ class LossScale:
             text=text, action=f"loss.div({10.0 ** math.ceil(math.log10(value)):g}).backward()", phase="backward",
         )  # fmt: skip
 
-    def _low(self, entry: Observation, seen: Pass, t: int, value: float) -> Finding | None:
+    def _low(self, entry: Observation, seen: Pass) -> Finding | None:
+        assert seen.start is not None
+        t, value = seen.timestep(seen.start), seen.peak
         facts = entry.facts_of(seen.series.key)
         half = facts is not None and facts.dtype == torch.float16  # Underflow's
         if half or not 0 < value < self.low or len(entry.history) >= self.first:
             return None
         text = (
-            f"||dL/dh_t|| over the batch is {value:.3g} where the loss enters, t={t}, below {self.low:g} before any "
-            "recurrence: the loss is scaled down, and an optimizer's eps drowns the gradient; multiply it"
+            f"||dL/dh_t|| over the batch is at most {value:.3g} in the layer next to the loss, which enters at t={t}: "
+            f"below {self.low:g}, the loss is scaled down, and an optimizer's eps drowns the gradient; multiply it"
         )
         return entry.finding(
             self.name, "warning", seen.series, t=t, value=value, threshold=self.low, text=text,
@@ -172,7 +184,7 @@ class LossScale:
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
-        if any(entry.last(key).amplifies for key in entry.keys):
+        if any(entry.last(key).amplifies for key in entry.keys) or large_state(entry):
             return []  # Exploding's
         big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.high}
         if not big:

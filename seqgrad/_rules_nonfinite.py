@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from seqgrad import _figures
 from seqgrad._finding import Finding
 from seqgrad._observation import Observation
 from seqgrad._rules_check import submodule
@@ -31,9 +32,9 @@ class NonFinite:
 
     def _forward(self, entry: Observation) -> Finding | None:
         for facts in entry.facts:
-            bad = ~torch.isfinite(facts.tensors["peak"])
-            if not bool(bad.any()):
+            if _figures.all_finite(facts.tensors["peak"]):
                 continue
+            bad = ~torch.isfinite(facts.tensors["peak"])
             weight = next((n for n, v in entry.weights.items() if _belongs(n, facts) and not math.isfinite(v)), None)
             if weight is not None:
                 text = "this weight is not finite itself, so no state can be; go back to the last good checkpoint"
@@ -71,7 +72,7 @@ class NonFinite:
 
     def _backward(self, entry: Observation) -> Finding | None:
         for series in entry.record._log.passes:  # in order of arrival, that is, of backprop
-            hit = None if bool(torch.isfinite(series.data).all()) else series.first_nonfinite()
+            hit = None if _figures.all_finite(series.data) else series.first_nonfinite()
             if hit is None:
                 continue
             t = series.call if series.name == "cell" else hit.t
@@ -104,7 +105,7 @@ class NonFinite:
     @staticmethod
     def _lasting(entry: Observation, key: str) -> bool:
         rows = [e.series[key].norms["grad_h"] for e in entry.history.recent(3) if key in e.series]
-        return len(rows) == 3 and not any(bool(torch.isfinite(row).all()) for row in rows)
+        return len(rows) == 3 and not any(map(_figures.all_finite, rows))
 
     def _loss(self, entry: Observation) -> Finding | None:
         if entry.loss is None or math.isfinite(entry.loss):

@@ -1,13 +1,15 @@
-"""Rules on the hidden states and gates: saturated, or dead."""
+"""Rules on the hidden states and gates: saturated, dead, or growing without end."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from seqgrad import _figures
 from seqgrad._finding import Finding, Severity
 from seqgrad._observation import Observation
-from seqgrad._rules_check import share, submodule
+from seqgrad._rules_check import above_zero, share, submodule
 from seqgrad._watch import Facts
 
 _GATE_NAMES = {
@@ -58,10 +60,11 @@ class Saturation:
         saturated = facts.tensors.get("saturated")
         if saturated is None or not facts.batch:
             return None
-        alive = _figures.alive(facts.steps, facts.batch, facts.lengths).double()
-        whole = float(saturated.sum() / alive.sum().clamp(min=1))
+        real = facts.steps * facts.batch if facts.lengths is None else int(facts.lengths.sum())
+        whole = float(saturated.sum()) / max(real, 1)
         if whole <= self.frac:
             return None
+        alive = _figures.alive(facts.steps, facts.batch, facts.lengths)
         each = saturated.sum(dim=1) / alive.sum(dim=1).clamp(min=1)
         t = next(t for t in _run_order(facts) if float(each[t]) > self.frac)
         n = int(saturated[t].argmax())
@@ -156,4 +159,71 @@ class DeadUnits:
         return entry.finding(
             self.name, "warning", facts, t=t, value=value, threshold=self.frac, text=text,
             action=f"seqgrad.init.identity_({submodule(facts.layer)})", phase="forward",
+        )  # fmt: skip
+
+
+_BOUNDED = ("rnn_tanh", "gru", "lstm")
+_GROWTH = 10.0  # times the state of the first step
+_LARGE = 10.0  # a state beyond it makes the gradients of the weights that read it as large, whatever the loss
+
+
+def large_state(entry: Observation) -> bool:
+    """Whether a hidden state is so large that parameters' gradients are large because of it."""
+    return any(f.cell not in _BOUNDED and bool((_peaks(f)[0] > _LARGE).any()) for f in entry.facts)
+
+
+def _peaks(facts: Facts) -> tuple[torch.Tensor, torch.Tensor]:
+    """Largest finite |h| at every timestep, and the sample that has it; 0 without any."""
+    peak = facts.tensors["peak"]
+    if not facts.steps or not facts.batch:
+        return peak.new_zeros(facts.steps), torch.zeros(facts.steps, dtype=torch.long)
+    value, sample = torch.where(torch.isfinite(peak), peak, 0.0).max(dim=1)
+    return value, sample
+
+
+@dataclass(frozen=True)
+class ExplodingState:
+    """A hidden state that grows along the sequence past ``abs``, as relu and residual layers can.
+
+    Gradients of the weights that read it grow with it, so it comes before :class:`Exploding`. A state that is handed on
+    from chunk to chunk counts with what it brings along; one that is as large at the first timestep is the input's
+    doing and not judged.
+
+    Args:
+        abs: the largest element of h that is fine.
+    """
+
+    abs: float = 100.0
+    name = "ExplodingState"
+
+    def __post_init__(self) -> None:
+        above_zero("abs", self.abs)
+
+    def check(self, entry: Observation) -> list[Finding]:
+        latest = {facts.key: facts for facts in entry.facts if facts.cell not in _BOUNDED}
+        return [hit for facts in latest.values() if (hit := self._grown(entry, facts))]
+
+    def _grown(self, entry: Observation, facts: Facts) -> Finding | None:
+        peaks, samples = _peaks(facts)
+        if not bool((peaks > self.abs).any()):
+            return None
+        order = list(_run_order(facts))
+        t = next(t for t in order if float(peaks[t]) > self.abs)
+        early, top = float(peaks[order[0]]), int(peaks.argmax())
+        handed = float(facts.tensors["start"].nan_to_num(posinf=0.0).max()) / facts.hidden**0.5
+        if float(peaks[top]) < _GROWTH * max(early, handed) and not handed > self.abs:
+            return None
+        residual = facts.cell.startswith("residual")
+        cure = "let each step add less" if residual else "start from the identity"
+        layer = submodule(facts.layer)
+        text = (
+            f"the hidden state explodes: |h| is {early:.3g} at t={order[0]}, passes {self.abs:g} at t={t} (sample "
+            f"{int(samples[t])}) and reaches {float(peaks[top]):.3g} at t={top}, and gradients of the weights that "
+            f"read it are as large; {cure}"
+        )
+        return entry.finding(
+            self.name, "warning", facts, t=t, sample=int(samples[t]), value=float(peaks[t]), threshold=self.abs,
+            text=text, phase="forward",
+            action=f"setattr({layer}, 'residual_scale', {1 / facts.steps:.2g})" if residual
+            else f"seqgrad.init.identity_({layer})",
         )  # fmt: skip

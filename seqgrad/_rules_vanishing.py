@@ -169,9 +169,14 @@ class Vanishing:
         delta = series.grad_h.double()
         if series.grad_c is not None:
             delta = torch.maximum(delta, series.grad_c.double())
-        delta, _ = _figures.by_lag(delta, series.lengths, series.reverse)
-        before, _ = _figures.by_lag(before, series.lengths, series.reverse)
-        rest = _figures.contribution(delta, before, None).flip(0).cumsum(dim=0).flip(0)
+        if series.lengths is not None:
+            delta, _ = _figures.by_lag(delta, series.lengths, series.reverse)
+            before, _ = _figures.by_lag(before, series.lengths, series.reverse)
+        shares = _figures.contribution(delta, before, None)
+        if series.lengths is None and not series.reverse:  # by timestep still: the steps from lag k on come first
+            rest = shares.cumsum(dim=0).flip(0)
+        else:
+            rest = shares.flip(0).cumsum(dim=0).flip(0)
         return rest if math.isfinite(float(rest[0])) else None
 
     def _hidden(self, entry: Observation, seen: Pass) -> Finding | None:

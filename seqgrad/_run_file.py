@@ -66,24 +66,25 @@ def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         for at, line in enumerate(file, 1):
             if torn(line):
                 if first:
-                    raise ValueError(_foreign(name))
+                    raise ValueError(foreign(name))
                 yield {"kind": "torn", "line": at}
                 return
             if not line.strip():
                 continue
-            yield _entry(line, name, at, first)
+            yield parse(line, name, at, first)
             first = False
     if first:
         raise ValueError(f"{name} is empty; a run file starts with a header line")
 
 
-def _entry(line: bytes, name: str, at: int, first: bool) -> dict[str, Any]:
+def parse(line: bytes, name: str, at: int, first: bool) -> dict[str, Any]:
+    """One complete line of the file ``name``, its number ``at``; the ``first`` must be a header we can read."""
     try:
         entry = json.loads(line)
     except ValueError as error:  # UnicodeDecodeError is one too
-        raise ValueError(_foreign(name) if first else f"{name} is damaged at line {at} ({error})") from error
+        raise ValueError(foreign(name) if first else f"{name} is damaged at line {at} ({error})") from error
     if not isinstance(entry, dict) or (first and (entry.get("kind") != "run" or "seqgrad" not in entry)):
-        raise ValueError(_foreign(name) if first else f"{name} is damaged at line {at}: expected a JSON object")
+        raise ValueError(foreign(name) if first else f"{name} is damaged at line {at}: expected a JSON object")
     if entry.get("kind") == "run" and entry.get("format") != FORMAT:
         raise ValueError(
             f"{name} has format {entry.get('format')}, written by seqgrad {entry.get('seqgrad')}; this seqgrad reads "
@@ -92,5 +93,6 @@ def _entry(line: bytes, name: str, at: int, first: bool) -> dict[str, Any]:
     return entry
 
 
-def _foreign(name: str) -> str:
+def foreign(name: str) -> str:
+    """What to say of a file that is not ours."""
     return f"{name} is not a run file; expected what seqgrad.sinks.JSONL or History.save wrote"

@@ -57,11 +57,11 @@ class Tail:
                 lines.append(self._take(line))
         if self._line == 0:
             raise ValueError(f"{self.path} is empty; a run file starts with a header line" if not data
-                             else _run_file._foreign(str(self.path)))  # fmt: skip
+                             else _run_file.foreign(str(self.path)))  # fmt: skip
         return lines
 
     def _take(self, line: bytes) -> dict[str, Any]:
-        entry = _run_file._entry(line, str(self.path), self._line, first=not self.history.header)
+        entry = _run_file.parse(line, str(self.path), self._line, first=not self.history.header)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

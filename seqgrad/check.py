@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgrad._finding import Finding, worst_first
+from seqgrad._parameters import whole
 from seqgrad._rules_check import above_zero
 from seqgrad._watch import gather
 
@@ -17,7 +18,8 @@ def check_grads(model: nn.Module, max_norm: float = 100.0) -> list[Finding]:
     """What is wrong with the gradients that the parameters hold now: NaN, Inf, a norm above ``max_norm``.
 
     Call it after ``backward`` and before ``zero_grad``. It looks at every parameter of any model, needs no seqgrad
-    layer, and waits for the device once. For the timestep at which it began use :func:`seqgrad.record`.
+    layer, and waits for the device once. For the timestep at which it began use :func:`seqgrad.record`. Gradients that
+    ``fully_shard`` has spread over several processes are judged whole: every process calls it.
 
     Returns:
         One :class:`~seqgrad.rules.Finding` (rule NonFinite or Exploding) per parameter that is wrong, NonFinite first,
@@ -41,7 +43,7 @@ def check_grads(model: nn.Module, max_norm: float = 100.0) -> list[Finding]:
         raise ValueError(
             "no parameter of the model holds a gradient: call check_grads after backward, before zero_grad"
         )
-    figures = [torch.stack([_norm(grad), grad.isnan().sum(), grad.isinf().sum()]) for _, grad in named]
+    figures = [torch.stack(list(map(whole, (_norm(g), g.isnan().sum(), g.isinf().sum())))) for _, g in named]
     findings = []
     for (name, grad), row in zip(named, gather(figures), strict=True):
         norm, nan, inf = row.tolist()

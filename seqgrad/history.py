@@ -330,10 +330,10 @@ class History:
         return self
 
     def plot(self, kind: str = "heatmap", name: str | None = None, **options: Any) -> Any:
-        """Draw one series: ``kind`` "heatmap" (timestep by training step) or "flow" (curves of a few training steps).
+        """Draw a "heatmap" (timestep by training step) or the "flow" (curves of a few training steps).
 
-        Returns a display, see :func:`seqgrad.display.heatmap` and :func:`seqgrad.display.flow` for the options;
-        ``name`` may be left out where there is only one series.
+        Returns a display, see :func:`seqgrad.display.heatmap` and :func:`seqgrad.display.flow` for the options: of the
+        series ``name``, or without it of each series in a panel of its own.
 
         Raises:
             ImportError: matplotlib is missing; ``pip install 'seqgrad[plot]'``.

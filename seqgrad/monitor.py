@@ -58,11 +58,10 @@ class Monitor:
     **What it survives.** Several blocks, backwards and calls of a layer in one step (figures and history show the last
     pass, NonFinite and Exploding look at all; states are looked at in the first 32 calls), ``retain_graph``, zero_grad
     anywhere, an exception inside the block (a later ``step()`` judges what was recorded by then), activation
-    checkpointing (a recomputed forward counts once; with ``use_reentrant=True`` every checkpointed segment is a
-    backward of its own), torch.compile (with breaks in the graph at scheduled steps), and models wrapped by
-    torch.compile, DataParallel or DistributedDataParallel, whose prefixes the names leave out. Under torch.distributed
-    every rank watches itself: findings carry its number. Nested monitors, and two on one model, do not disturb
-    each other.
+    checkpointing (a recomputed forward counts once, in the backward that asked for it), torch.compile (with breaks in
+    the graph at scheduled steps), and models wrapped by torch.compile, DataParallel or DistributedDataParallel, whose
+    prefixes the names leave out. Under torch.distributed every rank watches itself: findings carry its number. Nested
+    monitors, and two on one model, do not disturb each other.
 
     **AMP.** Hand the GradScaler to ``step`` *before* ``scaler.update()``: norms are divided by the scale that the
     scaler holds then, which is that of this backward. Gradients that ``scaler.unscale_`` has divided already must not

@@ -3,6 +3,12 @@
 What torch.nn accepts is accepted here: arguments, parameter names, state_dict, PackedSequence, errors. What is added:
 ``lengths=`` in the call, ``state_clip=`` and ``truncate=`` in the constructor, and the residual RNN.
 
+What meets a layer from outside finds one of torch.nn's kind: parametrizations, pruning, hooks, ``fully_shard``,
+DistributedDataParallel, activation checkpointing, ``torch.jit.trace``. Three limits. ``torch.jit.script`` cannot
+compile it, and says what to do instead. Dynamic quantization knows torch.nn's exact classes and passes it by:
+``revert_`` first. A DTensor as *input* (tensor parallelism) has no rule here; sharded parameters are gathered by
+``fully_shard`` and fine.
+
 Differences worth a sentence: under autocast every layer computes in the autocast dtype and returns it (torch.nn does
 so on CUDA, and on the CPU only for some layers), and hidden states must have the dtype of the input outside autocast.
 """
@@ -17,18 +23,20 @@ from torch import Tensor
 from torch.nn import RNNBase
 from torch.nn.utils.rnn import PackedSequence
 
-from seqgrad import _rnn_input
+from seqgrad import _ops, _recorder, _rnn_input
 from seqgrad._cells import GRUCell, LSTMCell, ResidualRNNCell, RNNCell
 from seqgrad._convert import convert_, revert_
 from seqgrad._graph_tap import Tag
-from seqgrad._recorder import watch
+from seqgrad._jit import Unscriptable
 from seqgrad._rnn_run import (
+    ERRORS,
     Weights,
     check_residual_scale,
     check_state_clip,
     check_truncate,
     describe_options,
     harmonise,
+    plain,
     run,
 )  # fmt: skip
 from seqgrad.clip import Norm, Value
@@ -44,7 +52,7 @@ for _cell in (RNNCell, ResidualRNNCell, GRUCell, LSTMCell):
     _cell.__module__ = __name__  # a pickle then names the public home, not a private file
 
 
-class _Layer(RNNBase):
+class _Layer(Unscriptable, RNNBase):
     """What the four layers share.
 
     They extend RNNBase, whose checks and parameter bookkeeping they use, and not torch.nn.LSTM itself, because
@@ -114,6 +122,10 @@ class _Layer(RNNBase):
         Returns:
             output of the last layer, in the form of the input, and the final state, in the form of ``hx``.
         """
+        if lengths is None and plain(input) and input.dim() == 3:
+            found = self._quick_forward(input, hx)
+            if found is not None:
+                return found
         if isinstance(input, PackedSequence):
             if lengths is not None:
                 raise ValueError(
@@ -138,6 +150,33 @@ class _Layer(RNNBase):
             out, state = out.squeeze(batch_dim), [s.squeeze(1) for s in state]
         return out, self._join(state)
 
+    def _quick_forward(self, input: Tensor, hx: Any) -> tuple[Tensor, Any] | None:
+        """The same without a question asked; None if anything is odd, for the careful way to take or to explain."""
+        states: Sequence[Any] = ()
+        if hx is not None:
+            two = self.mode == "LSTM"
+            if isinstance(hx, Tensor) is two or (two and len(hx) != 2):
+                return None
+            states = hx if two else (hx,)
+        for state in states:
+            if not isinstance(state, Tensor) or state.dim() != 3 or state.size(0) != len(self._all_weights):
+                return None
+        x = input.transpose(0, 1) if self.batch_first else input
+        groups = self._groups()
+        try:
+            if len(groups) > 1:
+                out, final = self._layers(x, states, groups)
+            else:
+                h0, *more = [s.squeeze(0) for s in states] or self._zeros(x)
+                out, *ends = _ops.layer(
+                    x, *groups[0][:4], h0, more[0] if more else None, w_hr=groups[0].w_hr, cell=self._cells[self.mode],
+                    scale=self.residual_scale, truncate=self.truncate or 0, state_clip=self.state_clip, stacked=True,
+                )  # fmt: skip
+                final = [end for end in ends if end is not None]
+        except ERRORS:
+            return None
+        return out.transpose(0, 1) if self.batch_first else out, self._join(final)
+
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input
         packing = _rnn_input.packing(input, self._split(hx))
@@ -156,9 +195,24 @@ class _Layer(RNNBase):
         """Time-major ``x`` through every layer; states are [] for zeros, [h] or [h, c], each ``[L * D, N, *]``."""
         if x.size(0) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        weights = [self._weights(names) for names in self._all_weights]
-        x, states, weights = harmonise(x, states, weights)
-        starts = list(zip(*(s.unbind(0) for s in states), strict=True)) or [self._zeros(x)] * len(weights)
+        x, states, weights = harmonise(x, states, self._groups())
+        return self._layers(x, states, weights, lengths, packing)
+
+    def _layers(
+        self,
+        x: Tensor,
+        states: Sequence[Tensor],
+        weights: Sequence[Weights],
+        lengths: Tensor | None = None,
+        packing: _rnn_input.Packing | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        single = len(weights) == 1
+        if not states:
+            starts = [self._zeros(x)] * len(weights)
+        elif single:
+            starts = [tuple(s.squeeze(0) for s in states)]
+        else:
+            starts = list(zip(*(s.unbind(0) for s in states), strict=True))
         directions, final = 2 if self.bidirectional else 1, []
         for layer in range(self.num_layers):
             outs = []
@@ -168,17 +222,20 @@ class _Layer(RNNBase):
                 out, *state = run(
                     self, f"l{layer}{suffix}", x, weights[k], h0, c0,
                     cell=self._cells[self.mode], lengths=lengths, scale=self.residual_scale, reverse=bool(direction),
-                    truncate=self.truncate or 0, state_clip=self.state_clip,
+                    truncate=self.truncate or 0, state_clip=self.state_clip, stacked=single,
                 )  # fmt: skip
-                watch(
-                    self, f"l{layer}{suffix}", cell=self._cells[self.mode], x=x, out=out, ends=state, h0=h0,
-                    weights=weights[k], lengths=lengths, reverse=bool(direction),
-                )  # fmt: skip
+                if _recorder.on():
+                    _recorder.watch(
+                        self, f"l{layer}{suffix}", cell=self._cells[self.mode], x=x, out=out, ends=state, h0=h0,
+                        weights=weights[k], lengths=lengths, reverse=bool(direction),
+                    )  # fmt: skip
                 outs.append(out)
                 final.append(state)
             x = outs[0] if directions == 1 else torch.cat(outs, -1)
             if self.dropout and self.training and layer < self.num_layers - 1:
                 x = self._drop(x, packing)
+        if single:
+            return x, [end for end in final[0] if end is not None]
         return x, [torch.stack(column) for column in zip(*final, strict=True) if column[0] is not None]
 
     def _drop(self, x: Tensor, packing: _rnn_input.Packing | None) -> Tensor:
@@ -186,11 +243,17 @@ class _Layer(RNNBase):
         drop = torch.nn.functional.dropout
         return drop(x, self.dropout) if packing is None else packing.pad(drop(packing.pack(x), self.dropout))
 
-    def _weights(self, names: list[str]) -> Weights:
-        found = {name.split("_l", 1)[0]: getattr(self, name) for name in names}
-        return Weights(
-            found["weight_ih"], found["weight_hh"], found.get("bias_ih"), found.get("bias_hh"), found.get("weight_hr")
-        )
+    def _groups(self) -> list[Weights]:
+        """The weights of each layer and direction."""
+        # Module.__getattr__ is slow. What is no plain parameter (parametrized, pruned) is not in here.
+        plain_ones: dict[str, Any] = {} if torch.compiler.is_compiling() else self._parameters
+        groups = []
+        for names in self._all_weights:
+            found = [plain_ones[name] if name in plain_ones else getattr(self, name) for name in names]
+            w_hr = found.pop() if self.proj_size else None
+            b_ih, b_hh = found[2:] if self.bias else (None, None)
+            groups.append(Weights(found[0], found[1], b_ih, b_hh, w_hr))
+        return groups
 
     def _zeros(self, x: Tensor) -> tuple[Tensor, ...]:
         return (x.new_zeros(x.size(1), self.hidden_size),)

@@ -28,7 +28,8 @@ def record(model: nn.Module) -> RecordBlock:
     the block leaves no trace, and a backward after it adds nothing, even of a forward inside. Recording reads nothing
     from the device, so it does not wait for it. Blocks may be nested (each gets its own record), entered again (a fresh
     record each time) and left by an exception (what was recorded by then stays readable). A block belongs to its
-    thread or async task; layers that other threads run meanwhile are not recorded.
+    thread or async task; layers that other threads run meanwhile are not recorded. What activation checkpointing
+    recomputes in the backward is recorded once, as part of that backward.
 
     Under ``torch.compile`` all of this holds as it does in eager code, whole graphs (``fullgraph=True``) included: a
     compiled model has one more graph, for recorded steps, which serves every later block. A block around the model or
@@ -104,6 +105,10 @@ class GradientRecord:
     **Cells** in a user's loop (series ``cell``) are joined to one ``[T, N]`` series per backward, step t being the
     t-th call that the backward reached; ``grad_carry`` is None there.
 
+    **Ranks.** Under torch.distributed each process records its own part of the batch, and ``rank`` says which one this
+    is. Nothing is exchanged: DistributedDataParallel averages the gradients of the weights, the norms here are those of
+    this process's own loss. ``Series.norm`` over all ranks is the root of the sum of their squares.
+
     **Figures** are dicts keyed by series (``"encoder.rnn.l0"``), taken from grad_h; see the methods of
     :class:`Series` for their exact definitions and for other quantities. A record pickles and holds no module.
 
@@ -150,6 +155,11 @@ class GradientRecord:
     def layers(self) -> list[str]:
         """Names of the recorded layers, ``""`` for the model itself."""
         return list(dict.fromkeys(self._log.keys[key][0] for key in self.keys()))
+
+    @property
+    def rank(self) -> int | None:
+        """Number of the process that recorded, under torch.distributed; None where that was not in use."""
+        return self._log.rank
 
     @property
     def backwards(self) -> int:
@@ -255,13 +265,17 @@ class GradientRecord:
         return _record_text.summary(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python numbers: per series its facts, norms over the batch by timestep, and figures (nan, inf kept)."""
+        """Plain Python numbers: per series its facts, norms over the batch by timestep, and figures (nan, inf kept).
+
+        ``rank`` comes first, if the record has one.
+        """
         return _record_io.to_dict(self)
 
     def to_pandas(self) -> pandas.DataFrame:
         """Long form: one row per pass, timestep and sample, steps beyond a sample's length left out.
 
-        Columns: series, layer, cell, reverse, backward, call, t, lag, n, grad_h, grad_carry, grad_c, clip_hits.
+        Columns: series, layer, cell, reverse, backward, call, t, lag, n, grad_h, grad_carry, grad_c, clip_hits; before
+        them rank, if the record has one.
 
         Raises:
             ImportError: pandas is missing; ``pip install 'seqgrad[pandas]'``.

@@ -11,14 +11,16 @@ from typing import Protocol, runtime_checkable
 from seqgrad._finding import Finding, Severity
 from seqgrad._observation import Observation
 from seqgrad._rules_gradient import Exploding, LossScale
+from seqgrad._rules_layout import Padding, ReadTooEarly, SwappedAxes
 from seqgrad._rules_nonfinite import NonFinite
-from seqgrad._rules_state import DeadUnits, Saturation
-from seqgrad._rules_usage import LearningRate, MissingDetach, Padding, StaleGradients, SwappedAxes
+from seqgrad._rules_state import DeadUnits, ExplodingState, Saturation
+from seqgrad._rules_usage import LearningRate, MissingDetach, StaleGradients
 from seqgrad._rules_vanishing import Underflow, Vanishing
 
 __all__ = [
     "DeadUnits",
     "Exploding",
+    "ExplodingState",
     "Finding",
     "LearningRate",
     "LossScale",
@@ -26,6 +28,7 @@ __all__ = [
     "NonFinite",
     "Observation",
     "Padding",
+    "ReadTooEarly",
     "Rule",
     "Saturation",
     "Severity",
@@ -37,8 +40,8 @@ __all__ = [
 ]
 
 _PUBLIC: tuple[type, ...] = (
-    Finding, Observation, NonFinite, MissingDetach, StaleGradients, SwappedAxes, Padding, LearningRate, LossScale,
-    Underflow, DeadUnits, Saturation, Exploding, Vanishing,
+    Finding, Observation, NonFinite, MissingDetach, StaleGradients, SwappedAxes, ReadTooEarly, Padding, LearningRate,
+    LossScale, Underflow, DeadUnits, Saturation, ExplodingState, Exploding, Vanishing,
 )  # fmt: skip
 for _class in _PUBLIC:
     _class.__module__ = __name__  # their home in documentation and pickles
@@ -69,6 +72,6 @@ class Rule(Protocol):
 def default() -> list[Rule]:
     """All rules with their default thresholds, causes before symptoms."""
     return [
-        NonFinite(), MissingDetach(), StaleGradients(), SwappedAxes(), Padding(), LearningRate(), LossScale(),
-        Underflow(), DeadUnits(), Saturation(), Exploding(), Vanishing(),
+        NonFinite(), MissingDetach(), StaleGradients(), SwappedAxes(), ReadTooEarly(), Padding(), LearningRate(),
+        LossScale(), Underflow(), DeadUnits(), Saturation(), ExplodingState(), Exploding(), Vanishing(),
     ]  # fmt: skip

@@ -71,8 +71,7 @@ class JSONL(Sink):
             self._line({"kind": "finding", **finding.to_dict()})
 
     def _open(self, history: History) -> None:
-        rank = history.header.get("rank") or 0
-        path = self.path.with_name(f"{self.path.stem}.rank{rank}{self.path.suffix}") if rank else self.path
+        path = _of_rank(self.path, history)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "ab+", buffering=0)  # noqa: SIM115 - stays open for the length of the training
         _mend(self._file)
@@ -91,6 +90,12 @@ class JSONL(Sink):
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _of_rank(path: Path, history: History) -> Path:
+    """Two processes that append to one file would tear each other's lines: rank r > 0 has a file of its own."""
+    rank = history.header.get("rank") or 0
+    return path.with_name(f"{path.stem}.rank{rank}{path.suffix}") if rank else path
 
 
 def _mend(file: IO[bytes]) -> None:
@@ -199,7 +204,10 @@ class Log(Sink):
 
 
 class CSV(Sink):
-    """A row per observed step and series: step, loss, series, its figures, and the rules that newly fired there."""
+    """A row per observed step and series: step, loss, series, its figures, and the rules that newly fired there.
+
+    Under torch.distributed rank r > 0 writes ``name.rank<r>.csv`` beside it.
+    """
 
     COLUMNS = ("step", "loss", "series", "first", "last", *_SCALARS, "findings")
 
@@ -210,8 +218,9 @@ class CSV(Sink):
     def write(self, history: History, entry: Entry, findings: list[Finding]) -> None:
         """A row per series."""
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - stays open
+            path = _of_rank(self.path, history)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - stays open
             if self._file.tell() == 0:
                 csv.writer(self._file).writerow(self.COLUMNS)
         numbers = scalars(entry)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from seqgrad import rules
 from seqgrad._finding import SEVERITIES, Finding
 from seqgrad._observation import Observation
 from seqgrad._rules_check import submodule
@@ -15,15 +16,15 @@ from seqgrad.record import GradientRecord
 
 Change = tuple[str, str, str]  # what to change, why, the call
 # Causes before symptoms: what comes first here may be all there is to the rest.
-_ORDER = (
-    "NonFinite", "MissingDetach", "StaleGradients", "SwappedAxes", "Padding", "LearningRate", "LossScale", "Underflow",
-    "DeadUnits", "Saturation", "Exploding", "Vanishing",
-)  # fmt: skip
+_ORDER = tuple(rule.name for rule in rules.default())
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One change to try; ``call`` is Python source in the names seqgrad, torch, model, optimizer, loss, state, x."""
+    """One change to try.
+
+    ``call`` is Python source in the names seqgrad, torch, model, optimizer, loss, state, h_n and x.
+    """
 
     rank: int  # from 1, best first
     change: str
@@ -142,12 +143,14 @@ _TITLES = {
     "MissingDetach": "Cut the state's history",
     "StaleGradients": "Clear the gradients",
     "SwappedAxes": "Swap batch and time",
+    "ReadTooEarly": "Read the end of the run",
     "Padding": "Hand over the lengths",
     "LearningRate": "Lower the learning rate",
     "LossScale": "Rescale the loss",
     "Underflow": "Scale the loss for half precision",
     "DeadUnits": "Revive the units",
     "Saturation": "Draw smaller input weights",
+    "ExplodingState": "Keep the state small",
     "Exploding": "Clip the gradient",
     "Vanishing": "Let the recurrence keep the gradient",
 }

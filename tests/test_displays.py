@@ -429,10 +429,24 @@ def test_history_plots_itself():
         history(3).plot("band")
 
 
+@pytest.mark.parametrize("kind", ["heatmap", "flow"])
+def test_a_history_of_several_series_has_a_panel_for_each(kind: str):
+    past = history()
+    shown = past.plot(kind, lang="es", theme="dark")
+    assert [ax.get_title() for ax in shown.axes_] == list(past.series) == list(shown.displays_)
+    assert shown.ax_ is shown.axes_[0] and colors.to_hex(shown.figure_.get_facecolor()) == THEMES["dark"].paper
+    if kind == "heatmap":
+        values = [past.matrix(name) for name in past.series]
+        finite = torch.cat([v[(v > 0) & v.isfinite()] for v in values])
+        for one in shown.displays_.values():
+            assert one.mesh_.get_clim() == pytest.approx((float(finite.min()), float(finite.max())))
+    plt.close(shown.figure_)
+
+
 def test_bad_arguments_are_named():
     clipped = recorded(sg.GRU(3, 5, num_layers=2))
     cases = [
-        (lambda: display.heatmap(history(3)), "history holds 2 series; say which to draw: 'encoder.rnn.l0', "),
+        (lambda: display.figure(history(3), "heatmap"), "history holds 2 series; say which to draw: 'encoder.rnn.l"),
         (lambda: display.heatmap(history(3), "l9"), "history holds no series 'l9'; there are: 'encoder.rnn.l0'"),
         (lambda: display.heatmap(sg.History()), "history is empty"),
         (lambda: HeatmapDisplay([]), "rows hold no grad_h to draw"),

@@ -77,6 +77,11 @@ def test_heatmap_light():
 
 
 @compare
+def test_panels_light():
+    return display.heatmap(history(), theme="light").figure_
+
+
+@compare
 def test_heatmap_dark_spanish():
     return sheet(lambda ax: display.heatmap(history(), "encoder.rnn.l0", ax, lang="es"), "dark")
 

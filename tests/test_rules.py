@@ -229,7 +229,7 @@ def test_thresholds_are_checked(build, error, message):
 def test_every_default_rule_is_a_rule_and_hashes_by_its_thresholds():
     default = rules.default()
     assert all(isinstance(rule, rules.Rule) for rule in default)
-    assert len({rule.name for rule in default}) == len(default) == 12
+    assert len({rule.name for rule in default}) == len(default) == 14
     assert rules.Exploding() == rules.Exploding(100.0, 10.0)
     assert rules.Saturation(0.9) != rules.Saturation()
 
@@ -290,6 +290,7 @@ def run_call(call: str, model: nn.Module) -> None:
     names = {
         "seqgrad": sg, "torch": torch, "model": model, "x": x, "lengths": [40, 31, 12, 22], "optimizer": optimizer,
         "scaler": scaler, "loss": torch.ones((), requires_grad=True), "state": torch.zeros(1, 4, H),
+        "h_n": torch.zeros(2, 4, H),
         "checkpoint": model.state_dict(), "input_size": I, "hidden_size": H, "setattr": setattr, "list": list,
     }  # fmt: skip
     with torch.no_grad():
@@ -348,3 +349,26 @@ def test_the_advice_against_a_bad_loss_scale_cures_it():
     with mon:
         eval(found.action, {"loss": loss()})
     assert mon.step() == []
+
+
+# -- ExplodingState ----------------------------------------------------------------------------------------------------
+def test_a_state_that_is_handed_on_and_grows_from_chunk_to_chunk_is_named():
+    rnn = sg.ResidualRNN(2, 4)
+    mon = sg.Monitor(rnn, every=1, on_finding=None, rules=[rules.ExplodingState()])
+    state = torch.full((1, 3, 4), 150.0)
+    with mon:
+        rnn(torch.randn(5, 3, 2), state)[0].sum().backward()
+    (found,) = mon.step()
+    assert (found.rule, found.series, found.t) == ("ExplodingState", "l0", 0)
+    assert found.action == "setattr(model.get_submodule(''), 'residual_scale', 0.2)"
+
+
+def test_large_inputs_and_bounded_cells_are_no_exploding_state():
+    relu = sg.RNN(2, 4, nonlinearity="relu")
+    with torch.no_grad():
+        relu.weight_hh_l0.zero_()
+    for rnn, x in ((relu, 1e6 * torch.ones(5, 3, 2)), (sg.LSTM(2, 4), 1e6 * torch.ones(5, 3, 2))):
+        mon = sg.Monitor(rnn, every=1, on_finding=None, rules=[rules.ExplodingState()])
+        with mon:
+            rnn(x)[0].sum().backward()
+        assert mon.step() == []

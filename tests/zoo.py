@@ -123,6 +123,15 @@ def exploding_gain() -> list[Finding]:
     return observed(Model(quiet_rnn(1.5)), zeros, loss=first_unit)  # 2 * 1.5^10 > 100, N = 4 samples
 
 
+def state_that_only_adds() -> list[Finding]:
+    rnn = sg.ResidualRNN(I, H, nonlinearity="relu")
+    with torch.no_grad():
+        for p in rnn.parameters():
+            p.zero_()
+        rnn.bias_ih_l0.fill_(30.0)  # h is 30 (t + 1): 120 at t = 3
+    return observed(Model(rnn), zeros, loss=lambda y: 1e-5 * first_unit(y))
+
+
 def exploding_cell_in_a_loop() -> list[Finding]:
     class Loop(nn.Module):
         def __init__(self) -> None:
@@ -264,6 +273,16 @@ def output_read_at_a_sample() -> list[Finding]:
     return observed(Model(sg.GRU(I, H), lambda out: out[:, -1]), lambda: torch.randn(12, T, I))
 
 
+def last_output_of_both_directions() -> list[Finding]:
+    """A classic: out[-1] takes of the reverse direction what it has after one step."""
+    return observed(Model(sg.GRU(I, H, num_layers=2, bidirectional=True)), noise())
+
+
+def first_output_of_a_ragged_batch() -> list[Finding]:
+    lengths = torch.tensor([T, 9, 20, 31])
+    return observed(Model(sg.LSTM(I, H), lambda out: out[0]), noise(), lengths=lengths)
+
+
 def smooth_data_with_axes_swapped() -> list[Finding]:
     def batch() -> Tensor:
         phase, t = 7 * torch.rand(12, 1, I), torch.arange(T).view(1, T, 1)
@@ -318,6 +337,7 @@ BROKEN = [
     Specimen("vanishing, reverse direction", vanishing_reverse_direction, "Vanishing", "rnn", "l0_reverse", 10),
     Specimen("exploding gain", exploding_gain, "Exploding", "rnn", "l0", T - 1 - 10, severity="error"),
     Specimen("exploding cell", exploding_cell_in_a_loop, "Exploding", "step", "cell", T - 1 - 10, severity="error"),
+    Specimen("state that only adds", state_that_only_adds, "ExplodingState", "rnn", "l0", 3, 0),
     Specimen("lr too high", lr_too_high, "LearningRate", "rnn", "", None),
     Specimen("loss scaled up", loss_summed_and_scaled, "LossScale", "rnn", "l0", T - 1, severity="error"),
     Specimen("loss scaled away", loss_scaled_away, "LossScale", "rnn", "l0", T - 1),
@@ -333,6 +353,8 @@ BROKEN = [
     Specimen("gates torn apart, reverse", gates_torn_apart, "Saturation", "rnn", "l0_reverse", T - 1),
     Specimen("output read at a sample", output_read_at_a_sample, "SwappedAxes", "rnn", "l0", 11, T - 1),
     Specimen("batch and time swapped", smooth_data_with_axes_swapped, "SwappedAxes", "rnn", "l0", 0, 0),
+    Specimen("reverse read at its start", last_output_of_both_directions, "ReadTooEarly", "rnn", "l1_reverse", T - 1),
+    Specimen("read at t=0", first_output_of_a_ragged_batch, "ReadTooEarly", "rnn", "l0", 0),
     Specimen("padding as data", padding_counted_as_data, "Padding", "rnn", "l0", 12, 2),
     Specimen("forgotten zero_grad", forgotten_zero_grad, "StaleGradients", "rnn", "", None, None, "error"),
     Specimen("missing detach", missing_detach, "MissingDetach", "rnn", "l0", 0, None, "error"),

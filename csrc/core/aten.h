@@ -130,7 +130,7 @@ inline Tensor dense_copy(const Tensor& t) try { return torch::stable::contiguous
 inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : dense_copy(t); }
 inline OptionalTensor dense(const OptionalTensor& t) { return t ? OptionalTensor(dense(*t)) : t; }
 // For the arrays that engines read with strides: only the last index has to be dense.
-inline Tensor dense_rows(const Tensor& t) { return t.size(2) <= 1 || t.stride(2) == 1 ? t : dense_copy(t); }
+inline Tensor dense_rows(const Tensor& t) { return t.size(-1) <= 1 || t.stride(-1) == 1 ? t : dense_copy(t); }
 
 inline void* data(const Tensor& t) { return t.numel() ? t.data_ptr() : nullptr; }
 inline void* data(const OptionalTensor& t) { return t ? data(*t) : nullptr; }

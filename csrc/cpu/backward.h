@@ -16,7 +16,8 @@ class BackwardPass {
       : p(layer), to(grads), rows_of(norm_rows(layer)), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)),
         w_ih(to.dx ? IB * G * UB * L * L : 0), w_hh(PB * G * UB * L * L), w_hr(p.w_hr ? UB * PB * L * L : 0) {}
 
-  void run(const Parallel& parallel, int64_t slice_count, int team_size) {
+  void run(const Parallel& threads, int64_t slice_count, int team_size) {
+    const Parallel parallel = slice_count * team_size > 1 ? threads : Parallel{};  // little work: waking a thread costs more
     const auto input_gate = [](int plane) { return kTraits.gate_of_input_plane(plane); };
     const auto recurrent_gate = [](int plane) { return plane; };
     if (to.dx)
@@ -55,7 +56,10 @@ class BackwardPass {
     Buffer<double> sums;            // [Q, T, row][member]: each member's share of the squares, in a team
   };
 
-  static int64_t chunk_rows(const Slice& slice) { return slice.rows() > kChunkRows ? slice.rows() : kChunkRows; }
+  int64_t chunk_rows(const Slice& slice) const {
+    const int64_t all = slice.rows() * p.T, most = slice.rows() > kChunkRows ? slice.rows() : kChunkRows;
+    return all < most ? all : most;
+  }
 
   State make_state(const Slice& slice, int team_size) const {
     const int64_t rows = slice.rows(), most = chunk_rows(slice);

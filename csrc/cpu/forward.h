@@ -16,7 +16,8 @@ class ForwardPass {
       : p(layer), to(result), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)), w_ih(G * UB * IB * L * L),
         w_hh(G * UB * PB * L * L), w_hr(p.w_hr ? PB * UB * L * L : 0), bias(2 * G * UB * L) {}
 
-  void run(const Parallel& parallel, int64_t slice_count, int team_size) {
+  void run(const Parallel& threads, int64_t slice_count, int team_size) {
+    const Parallel parallel = slice_count * team_size > 1 ? threads : Parallel{};  // little work: waking a thread costs more
     parallel(G * UB, [&](int64_t b) {
       pack_transposed(static_cast<const S*>(p.w_ih), p.H, p.I, b, w_ih.get() + b * IB * L * L);
       pack_transposed(static_cast<const S*>(p.w_hh), p.H, p.P, b, w_hh.get() + b * PB * L * L);
@@ -56,7 +57,10 @@ class ForwardPass {
     Buffer<A> m;        // [unit block][row][L]: o tanh(c) before the projection
   };
 
-  static int64_t chunk_rows(const Slice& slice) { return slice.rows() > kChunkRows ? slice.rows() : kChunkRows; }
+  int64_t chunk_rows(const Slice& slice) const {
+    const int64_t all = slice.rows() * p.T, most = slice.rows() > kChunkRows ? slice.rows() : kChunkRows;
+    return all < most ? all : most;
+  }
 
   State make_state(const Slice& slice) const {
     const int64_t rows = slice.rows(), most = chunk_rows(slice);

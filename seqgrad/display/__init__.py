@@ -27,10 +27,12 @@ from seqgrad.display._clip_hits import ClipHitsDisplay
 from seqgrad.display._flow import Curve, GradientFlowDisplay
 from seqgrad.display._gates import GatesDisplay
 from seqgrad.display._heatmap import HeatmapDisplay
+from seqgrad.display._panels import PanelsDisplay
 from seqgrad.display._source import Past, Row
 from seqgrad.display._theme import PALETTE, THEMES, blank, theme
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from seqgrad.record import GradientRecord
@@ -44,6 +46,7 @@ __all__ = [
     "GatesDisplay",
     "GradientFlowDisplay",
     "HeatmapDisplay",
+    "PanelsDisplay",
     "Row",
     "SampleBandDisplay",
     "band",
@@ -61,13 +64,42 @@ gates = GatesDisplay.from_gates
 band = SampleBandDisplay.from_record
 clip_hits = ClipHitsDisplay.from_record
 before_after = BeforeAfterDisplay.from_records
-heatmap = HeatmapDisplay.from_history
+
+
+def heatmap(
+    history: Past, name: str | None = None, ax: Axes | None = None, **options: Any
+) -> HeatmapDisplay | PanelsDisplay:
+    """Training step against timestep of one series of a history; without ``name`` and ``ax`` of each, side by side.
+
+    See :meth:`HeatmapDisplay.from_history` for the options, of which several series take ``quantity``, ``lang`` and
+    ``theme``.
+
+    Example:
+        >>> import torch, seqgrad as sg
+        >>> rnn = sg.RNN(3, 8)
+        >>> mon = sg.Monitor(rnn, on_finding=None)
+        >>> with mon:
+        ...     rnn(torch.randn(20, 4, 3))[0][-1].sum().backward()
+        >>> _ = mon.step()
+        >>> sg.display.heatmap(mon.history).ax_.get_xlabel()
+        'training step'
+    """
+    if name is None and ax is None and len(history.series) > 1:
+        return _panels(history, "heatmap", options)
+    return HeatmapDisplay.from_history(history, name, ax, **options)
+
+
+def _panels(history: Past, kind: str, options: dict[str, Any]) -> PanelsDisplay:
+    theme = options.pop("theme", None)
+    return PanelsDisplay(history, kind, **options).plot(theme=theme)
 
 
 def flow(
     source: GradientRecord | Mapping[str, GradientRecord] | Past, *args: Any, **options: Any
-) -> GradientFlowDisplay:
+) -> GradientFlowDisplay | PanelsDisplay:
     """Gradient flow of a record, of several (a mapping from label to record), or of a history's training steps.
+
+    A history of several series gives one panel for each, unless ``name`` or ``ax`` is given.
 
     See :meth:`GradientFlowDisplay.from_record` and :meth:`GradientFlowDisplay.from_history` for the arguments.
 
@@ -79,9 +111,13 @@ def flow(
         >>> sg.display.flow(rec, relative=True).ax_.get_yscale()
         'log'
     """
-    draw: Any = GradientFlowDisplay.from_history if hasattr(source, "matrix") else GradientFlowDisplay.from_record
-    display: GradientFlowDisplay = draw(source, *args, **options)
-    return display
+    if hasattr(source, "matrix"):
+        past: Any = source
+        if not args and options.get("name") is None and options.get("ax") is None and len(past.series) > 1:
+            return _panels(past, "flow", {k: v for k, v in options.items() if k not in ("name", "ax")})
+        return GradientFlowDisplay.from_history(past, *args, **options)
+    records: Any = source
+    return GradientFlowDisplay.from_record(records, *args, **options)
 
 
 OF_HISTORY: Mapping[str, Any] = {"heatmap": heatmap, "flow": flow}

@@ -95,28 +95,36 @@ class HeatmapDisplay:
         found = [f for f in getattr(history, "findings", ()) if rows and names(f, rows[0].name)]
         return cls(rows, quantity=quantity, findings=found, lang=lang).plot(ax, **options)
 
-    def plot(self, ax: Axes | None = None, *, title: str | None = None, theme: str | None = None) -> HeatmapDisplay:
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        title: str | None = None,
+        theme: str | None = None,
+        limits: tuple[float, float] | None = None,
+    ) -> HeatmapDisplay:
         """Draw the map and return self.
 
         Args:
             ax: axes to draw on; a new figure without.
             title: title of the axes, by default the name of the series.
             theme: ``"light"`` or ``"dark"`` for a new figure; by default your rcParams.
+            limits: smallest and largest norm of the colour scale, to compare maps; by default those of the data.
 
         Raises:
             ValueError: no such theme, or ``theme`` together with ``ax``.
         """
         with canvas(ax, theme) as ax:
-            self._plot(ax, title)
+            self._plot(ax, title, limits)
         return self
 
-    def _plot(self, ax: Axes, title: str | None) -> None:
+    def _plot(self, ax: Axes, title: str | None, limits: tuple[float, float] | None) -> None:
         self.ax_, self.figure_ = ax, ax.figure  # type: ignore[assignment]
         text, longest = self._text, max(len(row.values) for row in self.rows)
         columns, edges = _columns(self.rows)
         cells, bounds = _cells(columns, longest)
         ax.patch.set(hatch="///", edgecolor=GREY, linewidth=0)
-        self._draw(ax, edges, bounds, cells)
+        self._draw(ax, edges, bounds, cells, limits)
         ax.set_xlim(edges[0], edges[-1])
         ax.set_ylim(bounds[0], bounds[-1])
         _parts.whole_ticks(ax.xaxis, 6)
@@ -127,7 +135,14 @@ class HeatmapDisplay:
         absent = any(value is None for column in cells for value in column)
         self._legend(ax, cells, absent, self._mark_findings(ax))
 
-    def _draw(self, ax: Axes, edges: list[float], bounds: list[float], cells: list[list[float | None]]) -> None:
+    def _draw(
+        self,
+        ax: Axes,
+        edges: list[float],
+        bounds: list[float],
+        cells: list[list[float | None]],
+        limits: tuple[float, float] | None,
+    ) -> None:
         import numpy
         from matplotlib.colors import ListedColormap, LogNorm
 
@@ -137,7 +152,7 @@ class HeatmapDisplay:
         mesh: dict[str, Any] = {"shading": "flat", "rasterized": True, "linewidth": 0}
         self.mesh_ = self.colorbar_ = None
         if good.any():
-            low, high = float(table[good].min()), float(table[good].max())
+            low, high = limits or (float(table[good].min()), float(table[good].max()))
             if high < low * 10:  # at least a decade: noise should not look like structure
                 middle = math.sqrt(low) * math.sqrt(high)
                 low, high = middle / math.sqrt(10), middle * math.sqrt(10)

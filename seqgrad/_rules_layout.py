@@ -1,0 +1,179 @@
+"""Rules on how the data lie and are read: axes swapped, padding taken for data, outputs read too early."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from seqgrad import _figures
+from seqgrad._finding import Finding
+from seqgrad._observation import Observation
+from seqgrad._rules_check import LAYOUT_STEPS, share, submodule
+from seqgrad._series import Series
+from seqgrad._watch import Facts
+
+
+@dataclass(frozen=True)
+class SwappedAxes:
+    """Batch and time in each other's place: ``batch_first`` and the data do not agree.
+
+    Two signs. Only the first or the last sample gets any gradient, and gets it afresh at every timestep: the output is
+    read at one sample instead of one timestep. Or the input's neighbours along the batch are alike and those along
+    time are not: correlations above ``along_batch`` and below ``along_time``, what all samples share taken out. Both
+    are looked at in the first three observed steps.
+    """
+
+    along_batch: float = 0.5
+    along_time: float = 0.1
+    name = "SwappedAxes"
+
+    def __post_init__(self) -> None:
+        share("along_batch", self.along_batch)
+        share("along_time", self.along_time)
+
+    def check(self, entry: Observation) -> list[Finding]:
+        found: dict[str, Finding] = {}
+        if len(entry.history) >= LAYOUT_STEPS:
+            return []
+        for key in entry.keys:
+            series = entry.last(key).series
+            if series.name != "cell" and series.layer not in found and (hit := self._read_at_a_sample(entry, series)):
+                found[series.layer] = hit
+        for facts in entry.facts:
+            if facts.layer not in found and facts.series == "l0" and (hit := self._correlated(entry, facts)):
+                found[facts.layer] = hit
+        return list(found.values())
+
+    def _read_at_a_sample(self, entry: Observation, series: Series) -> Finding | None:
+        carried = series.grad_carry
+        if carried is None or series.batch < 2 or series.steps < 3 or not _figures.all_finite(series.data):
+            return None
+        alive = series.grad_h.amax(dim=0) > 0  # [N]
+        if int(alive.sum()) != 1 or not bool(alive[0] | alive[-1]):
+            return None
+        n = int(alive.nonzero()[0])
+        total, carry = series.grad_h[:, n], carried[:, n]
+        fresh = (total - carry).abs() > 1e-6 * total
+        if float(fresh.double().mean()) < 0.9:
+            return None
+        t = 0 if series.reverse else series.steps - 1
+        text = (
+            f"of {series.batch} samples only sample {n} gets a gradient, {float(total[t]):.3g} at t={t}, and it gets a "
+            f"fresh one at each of the {series.steps} timesteps: batch and time are in each other's place (the layer "
+            "was built with another batch_first than the data or the reading of its output has); swap them"
+        )
+        return entry.finding(
+            self.name, "warning", series, t=t, sample=n, value=1.0, threshold=float(series.batch), text=text,
+            action="x.transpose(0, 1)", phase="backward",
+        )  # fmt: skip
+
+    def _correlated(self, entry: Observation, facts: Facts) -> Finding | None:
+        axes = facts.tensors.get("x_axes")
+        if axes is None or not _figures.all_finite(axes):
+            return None
+        time, batch = float(axes[0]), float(axes[1])
+        if batch <= self.along_batch or abs(time) >= self.along_time:
+            return None
+        text = (
+            f"neighbouring samples of its input are alike (correlation {batch:.2f}, threshold {self.along_batch:g}) "
+            f"and neighbouring timesteps, from t=0 and sample 0 on, are not ({time:.2f}): batch and time seem to be "
+            "in each other's place; swap them"
+        )
+        return entry.finding(
+            self.name, "warning", facts, t=0, sample=0, value=batch, threshold=self.along_batch, text=text,
+            action="x.transpose(0, 1)", phase="forward",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Padding that is counted as data: no ``lengths``, sequences that end in one repeated vector, and gradient there.
+
+    Judged where the repeated vector is the same for all samples, the tails differ in length by two steps or more, and
+    they fill more than ``frac`` of all timesteps, in the first three observed steps. A loss that leaves padding out
+    gives no gradient there and no finding, except that a reverse direction reads the padding first.
+    """
+
+    frac: float = 0.2
+    name = "Padding"
+
+    def __post_init__(self) -> None:
+        share("frac", self.frac)
+
+    def check(self, entry: Observation) -> list[Finding]:
+        latest = {facts.layer: facts for facts in entry.facts if "x_tail" in facts.tensors}
+        return [hit for facts in latest.values() if (hit := self._counted(entry, facts))]
+
+    def _counted(self, entry: Observation, facts: Facts) -> Finding | None:
+        tail = facts.tensors["x_tail"].clamp(max=facts.steps)
+        padded = float(tail.sum()) / max(facts.steps * facts.batch, 1)
+        if padded <= self.frac or float(tail.max() - tail.min()) < 2:
+            return None
+        inside = torch.arange(facts.steps).unsqueeze(1) >= facts.steps - tail  # [T, N]
+        for key in (f"{facts.layer}.{name}" if facts.layer else name for name in ("l0", "l0_reverse", "cell")):
+            if key not in entry.keys:
+                continue
+            series = entry.last(key).series
+            if series.data.shape[1:] != inside.shape or series.lengths is not None:
+                continue
+            counted = torch.where(inside, series.grad_h.double(), 0.0)
+            value = float(_figures.batch_norm(counted).max())
+            if value > 0:
+                n = int(tail.argmax())
+                t = facts.steps - int(tail[n])
+                text = (
+                    f"padding is counted as data: {padded:.0%} of all timesteps are tails of one repeated vector, in "
+                    f"sample {n} from t={t} on, threshold {self.frac:.0%}, and gradient flows there (up to "
+                    f"{value:.3g}); hand the lengths over"
+                )
+                return entry.finding(
+                    self.name, "warning", series, t=t, sample=n, value=padded, threshold=self.frac, text=text,
+                    action=f"{submodule(facts.layer)}(x, lengths=lengths)", phase="forward",
+                )  # fmt: skip
+        return None
+
+
+@dataclass(frozen=True)
+class ReadTooEarly:
+    """An output that is read only where its run begins, so that it knows a single timestep of the sequence.
+
+    ``out[-1]`` of a bidirectional layer does so: of the reverse direction it takes the state after one step. So does
+    the first timestep of a forward direction.
+    """
+
+    name = "ReadTooEarly"
+
+    def check(self, entry: Observation) -> list[Finding]:
+        found = []
+        for key in entry.keys:
+            passes = [seen.series for seen in entry.passes(key)]
+            if all(_at_first_step_only(series) for series in passes):
+                found.append(self._read(entry, passes[-1]))
+        return found
+
+    def _read(self, entry: Observation, series: Series) -> Finding:
+        longest = series.steps if series.lengths is None else int(series.lengths.max())
+        t, where = (longest - 1, "last") if series.reverse else (0, "first")
+        text = (
+            f"the loss reads this direction only at the {where} timestep, t={t}, where its run begins: it has seen "
+            f"1 of {longest} timesteps there; read the state at the end of the run"
+        )
+        action = "torch.cat((h_n[-2], h_n[-1]), dim=-1)" if series.reverse else "h_n[-1]"
+        return entry.finding(
+            self.name, "warning", series, t=t, value=1.0, threshold=float(longest), text=text, action=action,
+            phase="backward",
+        )  # fmt: skip
+
+
+def _at_first_step_only(series: Series) -> bool:
+    if series.name == "cell" or series.steps < 3 or not series.batch:
+        return False
+    reached = series.grad_h != 0
+    if not series.reverse:
+        first = reached[0]
+    elif series.lengths is None:
+        first = reached[-1]
+    else:
+        first = reached.gather(0, (series.lengths - 1).clamp(min=0).unsqueeze(0))[0]
+    return bool(first.any()) and int(reached.sum()) == int(first.sum())
