@@ -15,6 +15,10 @@ from typing import NamedTuple
 import torch
 
 
+_SETTLE = 0.01  # seconds of uncounted calls at the beginning of a turn
+_BURST = 0.002  # seconds, about, of counted calls in a turn
+
+
 class Timing(NamedTuple):
     """Seconds per call: median, the quartiles around it, and how many calls were timed."""
 
@@ -39,25 +43,35 @@ def interleave(
     most: int = 500,
     timer: Callable[[Callable[[], object]], float] = by_the_wall,
 ) -> dict[str, Timing]:
-    """Call the rivals in turn, so that a slow moment of the machine meets all of them.
+    """Time the rivals in turns, so that a slow moment of the machine meets all of them.
+
+    A turn begins with calls that are not counted. Idle threads of OpenMP, onnxruntime and XLA spin for some
+    milliseconds before they sleep: without that, each rival would be timed on cores that the one before still holds,
+    and in caches that it has filled.
 
     Args:
-        rivals: what to time, by name; each is called twice beforehand.
-        seconds: rough budget for all timed calls together.
-        least: rounds even if they exceed the budget.
-        most: rounds even if the budget allows more.
+        rivals: what to time, by name.
+        seconds: rough budget for all rivals together.
+        least: counted calls of each, even if they exceed the budget.
+        most: counted calls of each, even if the budget allows more.
         timer: seconds that one call takes.
     """
     for call in rivals.values():
         call()
-    once = sum(timer(call) for call in rivals.values())
-    rounds = round(seconds / max(once, 1e-9))
-    rounds = min(max(rounds, least), most)
+    once = {name: timer(call) for name, call in rivals.items()}
+    bursts = {name: min(max(round(_BURST / max(spent, 1e-9)), 1), most) for name, spent in once.items()}
+    round_takes = sum(max(spent, _SETTLE) + bursts[name] * spent for name, spent in once.items())
+    rounds = max(round(seconds / round_takes), 3)
     samples: dict[str, list[float]] = {name: [] for name in rivals}
-    for _ in range(rounds):
+    while any(len(values) < least for values in samples.values()) or rounds > 0:
+        rounds -= 1
         for name, call in rivals.items():
-            samples[name].append(timer(call))
-    return {name: _summary(values) for name, values in samples.items()}
+            settled = time.perf_counter() + _SETTLE
+            call()
+            while time.perf_counter() < settled:
+                call()
+            samples[name] += [timer(call) for _ in range(bursts[name])]
+    return {name: _summary(values[:most]) for name, values in samples.items()}
 
 
 def _summary(values: list[float]) -> Timing:
