@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "layer.h"
+#include "pages.h"
 
 namespace seqgrad {
 
@@ -106,6 +107,9 @@ inline void check_torch(AOTITorchError error, const std::string& what) {
 
 inline int32_t number(ScalarType type) { return torch::stable::detail::to<int32_t>(torch::stable::detail::from(type)); }
 
+inline void* data(const Tensor& t) { return t.numel() ? t.data_ptr() : nullptr; }
+inline void* data(const OptionalTensor& t) { return t ? data(*t) : nullptr; }
+
 // Dense uninitialised memory on the device of `x`.
 inline Tensor empty_on(const Tensor& x, std::initializer_list<int64_t> shape, ScalarType type) {
   std::vector<int64_t> strides(shape.size(), 1);
@@ -120,7 +124,9 @@ inline Tensor empty_on(const Tensor& x, std::initializer_list<int64_t> shape, Sc
     for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
     check_torch(error, "no memory for [" + text + "] " + dtype_name(type));
   }
-  return Tensor(handle);
+  Tensor made(handle);
+  if (x.is_cpu()) prefer_huge_pages(data(made), size_t(made.numel()) * made.element_size());
+  return made;
 }
 
 inline Tensor dense_copy(const Tensor& t) try { return torch::stable::contiguous(t); } catch (const std::runtime_error&) {
@@ -131,9 +137,6 @@ inline Tensor dense(const Tensor& t) { return t.is_contiguous() ? t : dense_copy
 inline OptionalTensor dense(const OptionalTensor& t) { return t ? OptionalTensor(dense(*t)) : t; }
 // For the arrays that engines read with strides: only the last index has to be dense.
 inline Tensor dense_rows(const Tensor& t) { return t.size(-1) <= 1 || t.stride(-1) == 1 ? t : dense_copy(t); }
-
-inline void* data(const Tensor& t) { return t.numel() ? t.data_ptr() : nullptr; }
-inline void* data(const OptionalTensor& t) { return t ? data(*t) : nullptr; }
 
 // torch's own thread pool, at most one run per thread and item.
 inline Parallel torch_parallel() {

@@ -62,20 +62,20 @@ class BackwardPass {
   }
 
   State make_state(const Slice& slice, int team_size) const {
-    const int64_t rows = slice.rows(), most = chunk_rows(slice);
+    const int64_t pitch = slice.pitch(), most = spread(chunk_rows(slice));
     State s;
-    s.dh = Buffer<A>(PB * rows * L);
-    if (kTwoStates) s.dc = Buffer<A>(UB * rows * L), s.dc_row = Buffer<A>(UB * L);
+    s.dh = Buffer<A>(PB * pitch * L);
+    if (kTwoStates) s.dc = Buffer<A>(UB * pitch * L), s.dc_row = Buffer<A>(UB * L);
     s.dz = Buffer<A>(D * UB * most * L);
     if (to.dx || to.dw_ih) s.x = Buffer<A>(IB * most * L);
-    if (to.dw_ih) s.dw_ih = Buffer<A>(IB * G * UB * L * L);
-    if (to.dw_hh) s.h = Buffer<A>(PB * most * L), s.dw_hh = Buffer<A>(PB * G * UB * L * L);
-    if (to.db_ih || to.db_hh) s.db = Buffer<A>(D * UB * L);
+    if (to.dw_ih) s.dw_ih = Buffer<A>(IB * G * UB * L * L, Fill::zero);
+    if (to.dw_hh) s.h = Buffer<A>(PB * most * L), s.dw_hh = Buffer<A>(PB * G * UB * L * L, Fill::zero);
+    if (to.db_ih || to.db_hh) s.db = Buffer<A>(D * UB * L, Fill::zero);
     if (p.w_hr) {
-      s.dm = Buffer<A>(UB * rows * L);
-      if (to.dw_hr) s.dp = Buffer<A>(PB * most * L), s.m = Buffer<A>(UB * most * L), s.dw_hr = Buffer<A>(UB * PB * L * L);
+      s.dm = Buffer<A>(UB * pitch * L);
+      if (to.dw_hr) s.dp = Buffer<A>(PB * most * L), s.m = Buffer<A>(UB * most * L), s.dw_hr = Buffer<A>(UB * PB * L * L, Fill::zero);
     }
-    if (team_size > 1 && to.norms) s.sums = Buffer<double>(rows_of.count * p.T * rows * team_size);
+    if (team_size > 1 && to.norms) s.sums = Buffer<double>(rows_of.count * p.T * slice.rows() * team_size);
     return s;
   }
 
@@ -100,47 +100,47 @@ class BackwardPass {
   bool leaves(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? slice.length[r] - 1 : 0); }
 
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, Member member) {
-    const int64_t t = chunk.t[k], alive = chunk.alive[k], rows = slice.rows(), offset = chunk.offset[k];
+    const int64_t t = chunk.t[k], alive = chunk.alive[k], pitch = slice.pitch(), offset = chunk.offset[k];
     const auto mine = member.part(PB);
     for (int64_t r = 0; r < alive; ++r) {
       if (enters(slice, r, t)) begin_row(s, slice, r, member);
       complete_state_gradient(s, slice, r, t, member);
     }
     if (p.w_hr) {
-      multiply<A>({s.dh.get(), rows * L, PB, w_hr.get(), PB * L * L, s.dm.get(), rows * L, false}, alive, UB);
+      multiply<A>({s.dh.get(), pitch * L, PB, w_hr.get(), PB * L * L, s.dm.get(), pitch * L, false}, alive, UB);
       for (int64_t b = 0; to.dw_hr && b < PB; ++b)
-        std::memcpy(s.dp.get() + (b * chunk.rows + offset) * L, s.dh.get() + b * rows * L, alive * L * sizeof(A));
+        std::memcpy(s.dp.get() + (b * chunk.pitch() + offset) * L, s.dh.get() + b * pitch * L, alive * L * sizeof(A));
     }
     for (int64_t r = 0; r < alive; ++r) cell_backward(s, slice, chunk, r, t, offset + r, member);
     member.barrier();
-    const A* dz = s.dz.get() + (kTraits.recurrent_plane() * UB * chunk.rows + offset) * L;
-    multiply<A>({dz, chunk.rows * L, G * UB, w_hh.get() + mine.begin * G * UB * L * L, G * UB * L * L, s.dh.get() + mine.begin * rows * L,
-                 rows * L, true},
+    const A* dz = s.dz.get() + (kTraits.recurrent_plane() * UB * chunk.pitch() + offset) * L;
+    multiply<A>({dz, chunk.pitch() * L, G * UB, w_hh.get() + mine.begin * G * UB * L * L, G * UB * L * L,
+                 s.dh.get() + mine.begin * pitch * L, pitch * L, true},
                 alive, mine.end - mine.begin);
     // Truncated BPTT: the way to the previous step crosses a multiple of `truncate` in input time.
     const bool cut = p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0;
     for (int64_t r = 0; r < alive; ++r) {
       if (leaves(slice, r, t)) finish_row(s, slice, r, member);
-      else if (cut) clear_carry(s, rows, r, member);
+      else if (cut) clear_carry(s, pitch, r, member);
     }
   }
 
   void begin_row(State& s, const Slice& slice, int64_t r, Member member) {
-    clear_carry(s, slice.rows(), r, member);
+    clear_carry(s, slice.pitch(), r, member);
     if constexpr (kTwoStates) {
       if (!to.grad_cn) return;
       const S* grad = static_cast<const S*>(to.grad_cn) + slice.sample[r] * p.H;
       const auto mine = member.part(UB);
       for (int64_t b = mine.begin; b < mine.end; ++b)
-        store_aligned(s.dc.get() + (b * slice.rows() + r) * L, load(grad + b * L, lanes_in<A>(b, p.H)));
+        store_aligned(s.dc.get() + (b * slice.pitch() + r) * L, load(grad + b * L, lanes_in<A>(b, p.H)));
     }
   }
 
-  void clear_carry(State& s, int64_t rows, int64_t r, Member member) {
+  void clear_carry(State& s, int64_t pitch, int64_t r, Member member) {
     const auto state = member.part(PB), units = member.part(UB);
-    for (int64_t b = state.begin; b < state.end; ++b) store_aligned(s.dh.get() + (b * rows + r) * L, Vec<A>{});
+    for (int64_t b = state.begin; b < state.end; ++b) store_aligned(s.dh.get() + (b * pitch + r) * L, Vec<A>{});
     if constexpr (kTwoStates)
-      for (int64_t b = units.begin; b < units.end; ++b) store_aligned(s.dc.get() + (b * rows + r) * L, Vec<A>{});
+      for (int64_t b = units.begin; b < units.end; ++b) store_aligned(s.dc.get() + (b * pitch + r) * L, Vec<A>{});
   }
 
   void finish_row(State& s, const Slice& slice, int64_t r, Member member) {
@@ -149,7 +149,7 @@ class BackwardPass {
       const auto mine = member.part(blocks_of<A>(columns));
       S* row = static_cast<S*>(target) + slice.sample[r] * columns;
       for (int64_t b = mine.begin; b < mine.end; ++b)
-        store(row + b * L, load_aligned(from.get() + (b * slice.rows() + r) * L), lanes_in<A>(b, columns));
+        store(row + b * L, load_aligned(from.get() + (b * slice.pitch() + r) * L), lanes_in<A>(b, columns));
     };
     write(s.dh, to.dh0, p.P);
     if constexpr (kTwoStates) write(s.dc, to.dc0, p.H);
@@ -168,7 +168,7 @@ class BackwardPass {
 
   // total = carried + direct: measured, then clipped, in place of the carried one.
   void complete_state_gradient(State& s, const Slice& slice, int64_t r, int64_t t, Member member) {
-    const int64_t rows = slice.rows(), n = slice.sample[r];
+    const int64_t pitch = slice.pitch(), n = slice.sample[r];
     const auto mine = member.part(PB);
     A* dh = s.dh.get() + r * L;
     const S* out = to.grad_out ? static_cast<const S*>(to.grad_out) + t * to.grad_out_stride_t + n * to.grad_out_stride_n : nullptr;
@@ -176,19 +176,19 @@ class BackwardPass {
     const bool measure = to.norms || p.clip == ClipKind::norm;
     SquareSum carried, total;
     if (to.norms) {
-      for (int64_t b = mine.begin; b < mine.end; ++b) carried.add(first_lanes<A>(load_aligned(dh + b * rows * L), lanes_in<A>(b, p.P)));
-      measured(s, rows_of.grad_carry, slice, r, t, carried, dh, rows, PB, member);
+      for (int64_t b = mine.begin; b < mine.end; ++b) carried.add(first_lanes<A>(load_aligned(dh + b * pitch * L), lanes_in<A>(b, p.P)));
+      measured(s, rows_of.grad_carry, slice, r, t, carried, dh, pitch, PB, member);
     }
     for (int64_t b = mine.begin; b < mine.end; ++b) {
       const int lanes = lanes_in<A>(b, p.P);
-      Vec<A> g = first_lanes<A>(load_aligned(dh + b * rows * L), lanes);
+      Vec<A> g = first_lanes<A>(load_aligned(dh + b * pitch * L), lanes);
       if (out) g += load(out + b * L, lanes);
       if (last) g += load(last + b * L, lanes);
       if (measure) total.add(g);
-      store_aligned(dh + b * rows * L, g);
+      store_aligned(dh + b * pitch * L, g);
     }
-    if (to.norms) measured(s, rows_of.grad_h, slice, r, t, total, dh, rows, PB, member);
-    if (p.clip != ClipKind::none) clip_row(dh, rows, measure ? row_norm(total, dh, rows, PB) : 0, t, n);
+    if (to.norms) measured(s, rows_of.grad_h, slice, r, t, total, dh, pitch, PB, member);
+    if (p.clip != ClipKind::none) clip_row(dh, pitch, measure ? row_norm(total, dh, pitch, PB) : 0, t, n);
   }
 
   // Alone, a member knows the whole norm; in a team it leaves its share for norms_from_sums.
@@ -211,18 +211,18 @@ class BackwardPass {
         }
   }
 
-  void clip_row(A* dh, int64_t rows, double length, int64_t t, int64_t n) {
+  void clip_row(A* dh, int64_t pitch, double length, int64_t t, int64_t n) {
     int64_t hits = 0;
     if (p.clip == ClipKind::norm) {
       if (length > p.clip_limit) {
         hits = 1;
-        for (int64_t b = 0; b < PB; ++b) store_aligned(dh + b * rows * L, load_aligned(dh + b * rows * L) * A(p.clip_limit / length));
+        for (int64_t b = 0; b < PB; ++b) store_aligned(dh + b * pitch * L, load_aligned(dh + b * pitch * L) * A(p.clip_limit / length));
       }
     } else {
       const A limit = A(p.clip_limit);
       for (int64_t b = 0; b < PB; ++b) {
-        const Vec<A> g = load_aligned(dh + b * rows * L);  // this way round NaN stays
-        store_aligned(dh + b * rows * L, g > limit ? splat(limit) : (g < -limit ? splat(-limit) : g));
+        const Vec<A> g = load_aligned(dh + b * pitch * L);  // this way round NaN stays
+        store_aligned(dh + b * pitch * L, g > limit ? splat(limit) : (g < -limit ? splat(-limit) : g));
         for (int lane = 0; lane < L; ++lane) hits += g[lane] > limit || g[lane] < -limit;
       }
     }
@@ -232,7 +232,7 @@ class BackwardPass {
   // The cell on all units of one sample. Leaves in dh and dc what reaches the previous step without W_hh.
   void cell_backward(State& s, const Slice& slice, const Chunk& chunk, int64_t r, int64_t t, int64_t chunk_row, Member member) {
     const auto mine = member.part(UB);
-    const int64_t rows = slice.rows(), n = slice.sample[r], now = t * p.N + n, before = now + (p.reverse ? p.N : -p.N);
+    const int64_t pitch = slice.pitch(), n = slice.sample[r], now = t * p.N + n, before = now + (p.reverse ? p.N : -p.N);
     const bool first = leaves(slice, r, t);
     const S* h = static_cast<const S*>(to.out);
     const S* h_prev = first ? static_cast<const S*>(p.h0) + n * p.P : h + before * p.P;
@@ -249,21 +249,22 @@ class BackwardPass {
       if constexpr (kTwoStates) {
         cell.c_prev = first ? load(static_cast<const S*>(p.c0) + n * p.H + u * L, lanes)
                             : load(saved + (before * kTraits.saved + Cell::kSavedCell) * p.H + u * L, lanes);
-        grad.dc = load_aligned(s.dc.get() + (u * rows + r) * L);
+        grad.dc = load_aligned(s.dc.get() + (u * pitch + r) * L);
       }
-      grad.dh = p.w_hr ? first_lanes<A>(load_aligned(dh + u * rows * L), lanes) : load_aligned(dh + u * rows * L);
+      grad.dh = p.w_hr ? first_lanes<A>(load_aligned(dh + u * pitch * L), lanes) : load_aligned(dh + u * pitch * L);
       Cell::template backward<Math<A>>(cell, grad, p.scale);
-      for (int plane = 0; plane < D; ++plane) store_aligned(s.dz.get() + ((plane * UB + u) * chunk.rows + chunk_row) * L, grad.dz[plane]);
+      for (int plane = 0; plane < D; ++plane)
+        store_aligned(s.dz.get() + ((plane * UB + u) * chunk.pitch() + chunk_row) * L, grad.dz[plane]);
       if constexpr (kTwoStates) {
-        store_aligned(s.dc.get() + (u * rows + r) * L, grad.dc_prev);
+        store_aligned(s.dc.get() + (u * pitch + r) * L, grad.dc_prev);
         if (to.norms) cell_sum.add(grad.dc_total), store_aligned(s.dc_row.get() + u * L, grad.dc_total);
         if (to.dw_hr)
-          store_aligned(s.m.get() + (u * chunk.rows + chunk_row) * L, cell.saved[3] * Math<A>::tanh(cell.saved[Cell::kSavedCell]));
+          store_aligned(s.m.get() + (u * chunk.pitch() + chunk_row) * L, cell.saved[3] * Math<A>::tanh(cell.saved[Cell::kSavedCell]));
       }
-      if (!p.w_hr) store_aligned(s.dh.get() + (u * rows + r) * L, grad.dh_prev);
+      if (!p.w_hr) store_aligned(s.dh.get() + (u * pitch + r) * L, grad.dh_prev);
     }
     if (p.w_hr)
-      for (int64_t b = 0; b < PB; ++b) store_aligned(s.dh.get() + (b * rows + r) * L, Vec<A>{});
+      for (int64_t b = 0; b < PB; ++b) store_aligned(s.dh.get() + (b * pitch + r) * L, Vec<A>{});
     if constexpr (kTwoStates) {
       if (to.norms) measured(s, rows_of.grad_c, slice, r, t, cell_sum, s.dc_row.get(), 1, UB, member);
     }
@@ -271,10 +272,10 @@ class BackwardPass {
 
   A& norm(int quantity, int64_t t, int64_t n) const { return static_cast<A*>(to.norms)[(quantity * p.T + t) * p.N + n]; }
 
-  static double row_norm(const SquareSum& sum, const A* row, int64_t rows, int64_t blocks) {
+  static double row_norm(const SquareSum& sum, const A* row, int64_t pitch, int64_t blocks) {
     return norm_from(sum.total(), [&](auto&& visit) {
       for (int64_t b = 0; b < blocks; ++b)
-        for (int lane = 0; lane < L; ++lane) visit(double(row[b * rows * L + lane]));
+        for (int lane = 0; lane < L; ++lane) visit(double(row[b * pitch * L + lane]));
     });
   }
 
@@ -282,7 +283,7 @@ class BackwardPass {
 
   // Needs every member's dz: the barrier of the last step has seen to that.
   void input_gradient(State& s, const Slice& slice, const Chunk& chunk, Member member) {
-    const int64_t step = chunk.rows * L;
+    const int64_t step = chunk.pitch() * L;
     const auto mine = member.part(chunk.rows);
     multiply<A>({s.dz.get() + mine.begin * L, step, G * UB, w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, false},
                 mine.end - mine.begin, IB);
@@ -292,7 +293,7 @@ class BackwardPass {
   }
 
   void weight_gradients(State& s, const Slice& slice, const Chunk& chunk, Member member) {
-    const int64_t step = chunk.rows * L;
+    const int64_t step = chunk.pitch() * L;
     const A* recurrent = s.dz.get() + kTraits.recurrent_plane() * UB * step;
     chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
       const int64_t n = slice.sample[r];

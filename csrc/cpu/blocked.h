@@ -1,68 +1,6 @@
-// Memory of one pass: aligned buffers, and the copies into and out of the blocked layout of gemm.h.
+// Copies into and out of the blocked layout of gemm.h.
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
-
-// Memory that a thread keeps for the buffers of tiny calls, where malloc would take longer than the arithmetic. Buffers
-// take from it in turn; when the last of them has gone, as at the end of every pass, it is empty again.
-struct Slab {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  static constexpr size_t kBytes = 0;  // sanitizers are to see every buffer's own bounds
-#else
-  static constexpr size_t kBytes = 32768;
-#endif
-  static constexpr size_t kAlign = 64;
-
-  static Slab& mine() {
-    thread_local Slab slab;
-    return slab;
-  }
-  void* take(size_t bytes) {
-    if (bytes > kBytes - used) return nullptr;
-    if (!memory) memory.reset(new (std::nothrow) std::byte[kBytes + kAlign]);
-    if (!memory) return nullptr;
-    ++holders;
-    return aligned(memory.get()) + std::exchange(used, used + bytes);
-  }
-  void give_back() {
-    if (--holders == 0) used = 0;
-  }
-  static std::byte* aligned(std::byte* p) { return p + (kAlign - reinterpret_cast<uintptr_t>(p) % kAlign) % kAlign; }
-
-  std::unique_ptr<std::byte[]> memory;
-  size_t used = 0;
-  int64_t holders = 0;
-};
-
-template <class A>
-class Buffer {  // zero-filled, 64-byte aligned; made and destroyed on one and the same thread
- public:
-  Buffer() = default;
-  explicit Buffer(int64_t count) {
-    if (count <= 0) return;
-    const size_t bytes = (size_t(count) * sizeof(A) + Slab::kAlign - 1) / Slab::kAlign * Slab::kAlign;
-    data_ = static_cast<A*>(Slab::mine().take(bytes));
-    borrowed_ = data_ != nullptr;
-    if (!borrowed_) data_ = static_cast<A*>(std::aligned_alloc(Slab::kAlign, bytes));
-    if (!data_) throw std::bad_alloc();
-    std::memset(data_, 0, bytes);
-  }
-  Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)), borrowed_(other.borrowed_) {}
-  Buffer& operator=(Buffer&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(borrowed_, other.borrowed_);
-    return *this;
-  }
-  ~Buffer() {
-    if (!data_) return;
-    if (borrowed_) Slab::mine().give_back();
-    else std::free(data_);
-  }
-  A* get() const { return data_; }
-
- private:
-  A* data_ = nullptr;
-  bool borrowed_ = false;
-};
 
 template <class A>
 constexpr int64_t blocks_of(int64_t columns) {
@@ -108,9 +46,11 @@ void pack_straight(const S* w, int planes, GateOf gate_of, int64_t units, int64_
   constexpr int L = kLanes<A>;
   const int64_t padded = blocks_of<A>(units) * L;
   const int lanes = lanes_in<A>(block, columns);
-  for (int plane = 0; plane < planes; ++plane)
-    for (int64_t u = 0; u < units; ++u)
-      store_aligned(to + (plane * padded + u) * L, load(w + (gate_of(plane) * units + u) * columns + block * L, lanes));
+  for (int plane = 0; plane < planes; ++plane) {
+    A* rows = to + plane * padded * L;
+    for (int64_t u = 0; u < units; ++u) store_aligned(rows + u * L, load(w + (gate_of(plane) * units + u) * columns + block * L, lanes));
+    for (int64_t u = units; u < padded; ++u) store_aligned(rows + u * L, Vec<A>{});
+  }
 }
 
 }  // namespace seqgrad::cpu::SEQGRAD_ISA

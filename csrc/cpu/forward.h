@@ -63,13 +63,13 @@ class ForwardPass {
   }
 
   State make_state(const Slice& slice) const {
-    const int64_t rows = slice.rows(), most = chunk_rows(slice);
+    const int64_t pitch = slice.pitch(), most = spread(chunk_rows(slice));
     State s;
-    for (Buffer<A>& h : s.h) h = Buffer<A>(PB * rows * L);
+    for (Buffer<A>& h : s.h) h = Buffer<A>(PB * pitch * L);
     s.wx = Buffer<A>(G * UB * most * L);
     s.x = Buffer<A>(IB * most * L);
-    if (kTwoStates) s.c = Buffer<A>(UB * rows * L);
-    if (p.w_hr) s.m = Buffer<A>(UB * rows * L);
+    if (kTwoStates) s.c = Buffer<A>(UB * pitch * L);
+    if (p.w_hr) s.m = Buffer<A>(UB * pitch * L);
     return s;
   }
 
@@ -90,21 +90,21 @@ class ForwardPass {
   }
 
   void begin_row(State& s, const Slice& slice, int64_t r) {
-    const int64_t n = slice.sample[r], rows = slice.rows();
+    const int64_t n = slice.sample[r], pitch = slice.pitch();
     const S* h0 = static_cast<const S*>(p.h0) + n * p.P;
-    pack_row(h0, p.P, s.h[0].get() + r * L, rows * L);
-    pack_row(h0, p.P, s.h[1].get() + r * L, rows * L);
+    pack_row(h0, p.P, s.h[0].get() + r * L, pitch * L);
+    pack_row(h0, p.P, s.h[1].get() + r * L, pitch * L);
     std::memcpy(static_cast<S*>(to.hn) + n * p.P, h0, p.P * sizeof(S));
     if constexpr (kTwoStates) {
       const S* c0 = static_cast<const S*>(p.c0) + n * p.H;
-      pack_row(c0, p.H, s.c.get() + r * L, rows * L);
+      pack_row(c0, p.H, s.c.get() + r * L, pitch * L);
       std::memcpy(static_cast<S*>(to.cn) + n * p.H, c0, p.H * sizeof(S));
     }
   }
 
   // wx = x W_ih^T + b for all rows of the chunk. Ends with every member's own columns done: nobody else reads them.
   void project(State& s, const Slice& slice, const Chunk& chunk, Member member) {
-    const int64_t step = chunk.rows * L;
+    const int64_t step = chunk.pitch() * L;
     const auto mine = member.part(UB);
     chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
       pack_row(static_cast<const S*>(p.x) + t * p.x_stride_t + slice.sample[r] * p.x_stride_n, p.I, s.x.get() + row * L, step);
@@ -123,7 +123,7 @@ class ForwardPass {
 
   // The smallest number of gate columns per tile is G (all gates of L units); a one-gate cell takes several unit blocks.
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, int current, Member member) {
-    const int64_t rows = slice.rows(), alive = chunk.alive[k];
+    const int64_t pitch = slice.pitch(), alive = chunk.alive[k];
     const auto mine = member.part(UB);
     const A* h = s.h[current].get();
     A* next = s.h[1 - current].get();
@@ -131,57 +131,57 @@ class ForwardPass {
     const int panel = G > 1 ? G : (alive <= max_rows(kMaxPanel) ? kMaxPanel : 2);
     const int units = G > 1 ? 1 : panel;
     const int64_t tiles = pieces(alive, max_rows(panel));
-    for (int64_t i = 0; i < tiles; ++i) {
-      const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
-      for (int64_t u = mine.begin; u < mine.end; u += units) {
-        const int width = G > 1 ? G : int(mine.end - u < units ? mine.end - u : units);
+    for (int64_t u = mine.begin; u < mine.end; u += units) {  // outside: a panel of W_hh is read from far once, then from near
+      const int width = G > 1 ? G : int(mine.end - u < units ? mine.end - u : units);
+      for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
         run_tile<A>(int(n), width,
-                    {h + r0 * L, rows * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, PB, false});
+                    {h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, PB, false});
         for (int64_t v = u; v < (G > 1 ? u + 1 : u + width); ++v)
           for (int64_t r = r0; r < r1; ++r) unit_block(s, slice, chunk, k, r, v, tile + ((v - u) * n + (r - r0)) * L, n * L, h, next);
       }
-      if (p.w_hr) project_state(s, slice, chunk, k, r0, r1, next);
     }
+    if (p.w_hr) project_state(s, slice, chunk, k, alive, next);
   }
 
   // The cell on L units of one sample; rec points at its recurrent pre-activations, gates `gate_step` apart.
   SEQGRAD_HD void unit_block(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t r, int64_t u, const A* rec, int64_t gate_step,
                          const A* h, A* next) {
-    const int64_t rows = slice.rows(), n = slice.sample[r], t = chunk.t[k];
+    const int64_t pitch = slice.pitch(), n = slice.sample[r], t = chunk.t[k];
     const int lanes = lanes_in<A>(u, p.H);
-    const A* wx = s.wx.get() + (u * chunk.rows + chunk.offset[k] + r) * L;
+    const A* wx = s.wx.get() + (u * chunk.pitch() + chunk.offset[k] + r) * L;
     Step<Vec<A>> cell;
     for (int g = 0; g < G; ++g) {
-      cell.in[g] = load_aligned(wx + g * UB * chunk.rows * L);
+      cell.in[g] = load_aligned(wx + g * UB * chunk.pitch() * L);
       cell.rec[g] = load_aligned(rec + g * gate_step);
     }
     if constexpr (Cell::kTraits.split) cell.rec[G - 1] += load_aligned(bias.get() + (G * UB + (G - 1) * UB + u) * L);
-    cell.h_prev = p.w_hr ? Vec<A>{} : load_aligned(h + (u * rows + r) * L);
-    if constexpr (kTwoStates) cell.c_prev = load_aligned(s.c.get() + (u * rows + r) * L);
+    cell.h_prev = p.w_hr ? Vec<A>{} : load_aligned(h + (u * pitch + r) * L);
+    if constexpr (kTwoStates) cell.c_prev = load_aligned(s.c.get() + (u * pitch + r) * L);
     Cell::template forward<Math<A>>(cell, p.scale);
     if constexpr (kTwoStates) {
-      store_aligned(s.c.get() + (u * rows + r) * L, first_lanes<A>(cell.c, lanes));
+      store_aligned(s.c.get() + (u * pitch + r) * L, first_lanes<A>(cell.c, lanes));
       if (is_last(slice, r, t)) store(static_cast<S*>(to.cn) + n * p.H + u * L, cell.c, lanes);
     }
     if (to.saved) {
       A* saved = static_cast<A*>(to.saved) + (t * p.N + n) * Cell::kTraits.saved * p.H + u * L;
       for (int i = 0; i < Cell::kTraits.saved; ++i) store(saved + i * p.H, cell.saved[i], lanes);
     }
-    if (p.w_hr) store_aligned(s.m.get() + (u * rows + r) * L, first_lanes<A>(cell.h, lanes));
+    if (p.w_hr) store_aligned(s.m.get() + (u * pitch + r) * L, first_lanes<A>(cell.h, lanes));
     else store_state(slice, r, t, u, cell.h, lanes, next);
   }
 
-  void project_state(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t r0, int64_t r1, A* next) {
-    const int64_t rows = slice.rows();
-    multiply<A>({s.m.get() + r0 * L, rows * L, UB, w_hr.get(), UB * L * L, next + r0 * L, rows * L, false}, r1 - r0, PB);
-    for (int64_t r = r0; r < r1; ++r)
+  void project_state(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t alive, A* next) {
+    const int64_t pitch = slice.pitch();
+    multiply<A>({s.m.get(), pitch * L, UB, w_hr.get(), UB * L * L, next, pitch * L, false}, alive, PB);
+    for (int64_t r = 0; r < alive; ++r)
       for (int64_t b = 0; b < PB; ++b)
-        store_state(slice, r, chunk.t[k], b, load_aligned(next + (b * rows + r) * L), lanes_in<A>(b, p.P), next);
+        store_state(slice, r, chunk.t[k], b, load_aligned(next + (b * pitch + r) * L), lanes_in<A>(b, p.P), next);
   }
 
   SEQGRAD_HD void store_state(const Slice& slice, int64_t r, int64_t t, int64_t b, Vec<A> h, int lanes, A* next) {
     const int64_t n = slice.sample[r];
-    store_aligned(next + (b * slice.rows() + r) * L, first_lanes<A>(h, lanes));
+    store_aligned(next + (b * slice.pitch() + r) * L, first_lanes<A>(h, lanes));
     store(static_cast<S*>(to.out) + (t * p.N + n) * p.P + b * L, h, lanes);
     if (is_last(slice, r, t)) store(static_cast<S*>(to.hn) + n * p.P + b * L, h, lanes);
   }

@@ -1,9 +1,11 @@
 // The engine, compiled once per instruction set: included by isa_*.cpp behind their target pragma. No include guard.
 #include "../core/layer.h"
 #include "../core/norm.h"
+#include "../core/pages.h"
 #include "engine.h"
 #include "simd.h"
 #include "gemm.h"
+#include "memory.h"
 #include "blocked.h"
 #include "rows.h"
 #include "team.h"

@@ -6,11 +6,15 @@
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
+// Rows from one column block to the next: odd, for at a power of two all blocks of a row fall into the same cache sets.
+inline int64_t spread(int64_t rows) { return rows | 1; }
+
 struct Slice {
   std::vector<int64_t> sample;  // row -> n, by falling length
   std::vector<int64_t> length;  // row -> steps
 
   int64_t rows() const { return int64_t(sample.size()); }
+  int64_t pitch() const { return spread(rows()); }
   int64_t alive(int64_t t, int64_t from) const {  // rows with length > t; `from` is a neighbouring step's answer
     while (from > 0 && length[from - 1] <= t) --from;
     while (from < rows() && length[from] > t) ++from;
@@ -43,6 +47,8 @@ inline std::vector<Slice> make_slices(const Layer& layer, int64_t count) {
 struct Chunk {
   std::vector<int64_t> t, offset, alive;  // per step, in processing order
   int64_t rows = 0;
+
+  int64_t pitch() const { return spread(rows); }
 
   // visit(time step, row of the slice, row of the chunk) for the chunk rows of `range`.
   template <class Range, class F>

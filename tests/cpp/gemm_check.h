@@ -1,7 +1,9 @@
 // gemm.h and blocked.h against plain loops, compiled once per instruction set: included by test_gemm_*.cpp behind their
 // target pragma. No include guard. Arrays have their exact size (Buffer: in 64 bytes), so that ASan sees a step outside.
+#include "core/pages.h"
 #include "cpu/simd.h"
 #include "cpu/gemm.h"
+#include "cpu/memory.h"
 #include "cpu/blocked.h"
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
@@ -48,7 +50,7 @@ void check_product(int64_t rows, int gates, int64_t units, int64_t depth, bool a
   const int64_t ub = blocks_of<A>(units), db = blocks_of<A>(depth);
   const auto left = whole_numbers<A>(rows * depth, 2), weights = whole_numbers<A>(gates * units * depth, 3);
   const Buffer<A> a = blocked(left, rows, depth);
-  Buffer<A> b(gates * ub * db * L * L), c(gates * ub * rows * L);
+  Buffer<A> b(gates * ub * db * L * L), c(gates * ub * rows * L, Fill::zero);
   for (int64_t block = 0; block < gates * ub; ++block) pack_transposed(weights.data(), units, depth, block, b.get() + block * db * L * L);
   for (int64_t i = 0; i < gates * ub * rows * L; ++i) c.get()[i] = A(5);
   multiply<A>({a.get(), rows * L, db, b.get(), db * L * L, c.get(), rows * L, accumulate}, rows, gates * ub);
@@ -71,7 +73,7 @@ void check_tiles() {
       const int64_t depth = 2 * L, columns = panel * L;
       const auto left = whole_numbers<A>(rows * depth, 4), right = whole_numbers<A>(depth * columns, 5);
       const Buffer<A> a = blocked(left, rows, depth), b = blocked(right, depth, columns);
-      Buffer<A> c(panel * rows * L);
+      Buffer<A> c(panel * rows * L, Fill::zero);
       run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, 2, false});
       run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, 2, true});
       for (int r = 0; r < rows; ++r)
@@ -90,7 +92,7 @@ void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
   const int64_t ub = blocks_of<A>(units), cb = blocks_of<A>(columns);
   const auto gate_of = [gates](int plane) { return (plane + gates - 1) % gates; };
   const auto weights = whole_numbers<A>(gates * units * columns, 6), dz = whole_numbers<A>(rows * gates * units, 7);
-  Buffer<A> a(gates * ub * rows * L), b(cb * gates * ub * L * L), c(cb * rows * L);
+  Buffer<A> a(gates * ub * rows * L), b(cb * gates * ub * L * L), c(cb * rows * L, Fill::zero);
   for (int plane = 0; plane < gates; ++plane)
     for (int64_t r = 0; r < rows; ++r)
       pack_row(dz.data() + (r * gates + plane) * units, units, a.get() + (plane * ub * rows + r) * L, rows * L);
@@ -114,7 +116,7 @@ void check_transposed(int64_t rows, int64_t left_columns, int64_t right_columns)
   const int64_t ab = blocks_of<A>(left_columns), bb = blocks_of<A>(right_columns);
   const auto left = whole_numbers<A>(rows * left_columns, 8), right = whole_numbers<A>(rows * right_columns, 9);
   const Buffer<A> a = blocked(left, rows, left_columns), b = blocked(right, rows, right_columns);
-  Buffer<A> c(bb * ab * L * L);
+  Buffer<A> c(bb * ab * L * L, Fill::zero);
   for (int twice = 0; twice < 2; ++twice) multiply_transposed(a.get(), rows * L, ab, b.get(), rows * L, bb, c.get(), rows);
   for (int64_t i = 0; i < ab * L; ++i)
     for (int64_t j = 0; j < bb * L; ++j) {
