@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import torch
 
-
 _SETTLE = 0.01  # seconds of uncounted calls at the beginning of a turn
 _BURST = 0.002  # seconds, about, of counted calls in a turn
 

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.modules.rnn import RNNCellBase
 
+from seqgrad import _recorder
 from seqgrad._graph_tap import Tag
 from seqgrad._jit import Unscriptable
 from seqgrad._ops import step
-from seqgrad._recorder import watch
 from seqgrad._rnn_run import (
     ERRORS,
     Weights,
@@ -66,7 +66,7 @@ class _Cell(Unscriptable, RNNCellBase):
         try:  # where nothing is out of the ordinary, not a question asked
             new = (
                 step(input, *weights[:4], states[0], c0, cell, scale)
-                if self.state_clip is None and plain(input)
+                if self.state_clip is None and plain(input) and not _recorder.on()
                 else None
             )
         except ERRORS:
@@ -93,7 +93,7 @@ class _Cell(Unscriptable, RNNCellBase):
             self, "cell", x.unsqueeze(0), weights, states[0], c0, cell=cell, scale=scale, state_clip=self.state_clip
         )
         new = [hn] if cn is None else [hn, cn]
-        watch(self, "cell", cell=cell, x=x, out=hn, ends=new, h0=states[0], weights=weights)
+        _recorder.watch(self, "cell", cell=cell, x=x, out=hn, ends=new, h0=states[0], weights=weights)
         return new
 
     def _check_shapes(self, input: Tensor, states: list[Tensor]) -> None:

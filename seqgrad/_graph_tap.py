@@ -22,7 +22,7 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,7 @@ records = Records()
 
 _numbers = itertools.count(1)
 _modules: WeakValueDictionary[int, nn.Module] = WeakValueDictionary()
+_tags: WeakKeyDictionary[nn.Module, Tag] = WeakKeyDictionary()  # of layers that were ever recorded
 _tickets: dict[int, Filing] = {}  # of open blocks
 _waiting: dict[tuple[int, int], list[tuple[File, Tensor]]] = {}  # (backward, layer) -> norms not yet handed over
 _lock = threading.Lock()
@@ -88,8 +89,9 @@ class Tag:
         _modules[number] = module
         self.blocks = 0
         # Both on the CPU, wherever the layer is: they are read without waiting for a device.
-        self.clock = torch.tensor([number, 0])
-        self.handle = torch.zeros(1, requires_grad=True)
+        with torch.inference_mode(False), torch.enable_grad():
+            self.clock = torch.tensor([number, 0])
+            self.handle = torch.zeros(1, requires_grad=True)
         self.handle.register_post_accumulate_grad_hook(lambda handle: _hand_over(number, handle))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
@@ -101,12 +103,13 @@ class Tag:
 
 def attach(modules: Sequence[nn.Module]) -> None:
     """Tag the layers among ``modules`` for one more open block."""
-    with _lock, torch.inference_mode(False), torch.enable_grad():
+    with _lock:
         for module in modules:
             if hasattr(type(module), ATTRIBUTE):
-                tag = module.__dict__.get(ATTRIBUTE)
+                tag = _tags.get(module)
                 if tag is None:
-                    tag = module.__dict__[ATTRIBUTE] = Tag(module)
+                    tag = _tags[module] = Tag(module)
+                module.__dict__[ATTRIBUTE] = tag
                 tag.blocks += 1
 
 

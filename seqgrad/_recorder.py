@@ -171,6 +171,11 @@ def on() -> bool:
     return _recording
 
 
+def watching() -> bool:
+    """Whether any open block has a watcher."""
+    return _watching
+
+
 def start(recorder: Recorder) -> None:
     """Let layers that run in this context see the recorder."""
     _active.set((*_active.get(), recorder))

@@ -38,7 +38,7 @@ ERRORS = (RuntimeError, ValueError, TypeError)
 
 
 def plain(x: Tensor) -> bool:
-    """Whether nothing stands between this call and the engine: no compiler, trace, transform, autocast, recorder, mode.
+    """Whether nothing but a recorder stands between this call and the engine: no compiler, trace, transform, autocast.
 
     Such a call asks first and explains afterwards: of a tiny layer's time, most goes into questions.
     """
@@ -50,7 +50,6 @@ def plain(x: Tensor) -> bool:
         and not _C._are_functorch_transforms_active()
         and forward_ad._current_level < 0
         and not _C._is_any_autocast_enabled()
-        and not _recorder.on()
         and not _C._len_torch_dispatch_stack()
     )
 

@@ -163,8 +163,12 @@ class _Layer(Unscriptable, RNNBase):
                 return None
         x = input.transpose(0, 1) if self.batch_first else input
         groups = self._groups()
+        # A call that fails after all is made again, with care. Under a recorder it would have been counted by then.
+        recorded = _recorder.on()
+        if recorded and (states or _recorder.watching() or not self._fits(x, groups[0].w_ih)):
+            return None
         try:
-            if len(groups) > 1:
+            if recorded or len(groups) > 1:
                 out, final = self._layers(x, states, groups)
             else:
                 h0, *more = [s.squeeze(0) for s in states] or self._zeros(x)
@@ -174,8 +178,15 @@ class _Layer(Unscriptable, RNNBase):
                 )  # fmt: skip
                 final = [end for end in ends if end is not None]
         except ERRORS:
+            if recorded:
+                raise
             return None
         return out.transpose(0, 1) if self.batch_first else out, self._join(final)
+
+    def _fits(self, x: Tensor, weight: Tensor) -> bool:
+        """Whether ``x [T, N, I]`` and the weights have what the engine asks of them."""
+        sizes = x.shape[0] > 0 and x.shape[2] == self.input_size and self.hidden_size > 0
+        return sizes and x.dtype == weight.dtype and x.device == weight.device and x.is_floating_point()
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input

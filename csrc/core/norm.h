@@ -7,7 +7,7 @@
 namespace seqgrad {
 
 // `sum` is the plain sum of squares. Within range its root is the answer; else the values are visited once more, scaled
-// by their maximum (Blue, 1978, in its simplest form). For float values the first branch always holds.
+// by their maximum (Blue, 1978, in its simplest form).
 template <class Visit>
 double norm_from(double sum, Visit&& for_each_value) {
   constexpr double kTiny = 1e-280, kHuge = 1e290;

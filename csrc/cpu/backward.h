@@ -10,6 +10,7 @@ class BackwardPass {
   static constexpr CellTraits kTraits = Cell::kTraits;
   static constexpr int L = kLanes<A>, G = kTraits.gates, D = kTraits.planes();
   static constexpr bool kTwoStates = kTraits.states == 2;
+  static constexpr bool kWide = sizeof(A) == 8;  // squares may leave double's range: see norm.h
 
  public:
   BackwardPass(const Layer& layer, const Backward& grads)
@@ -47,7 +48,7 @@ class BackwardPass {
 
   struct State {
     Buffer<A> dh, dc;               // [block][row][L]: carried gradients; dh becomes the total while a step is worked on
-    Buffer<A> dc_row;               // [unit block][L]: total dL/dc_t of the sample at hand
+    Buffer<A> dc_row;               // [unit block][L]: total dL/dc_t of the sample at hand, in float64
     Buffer<A> dm;                   // [unit block][row][L]: gradient before the projection
     Buffer<A> dz;                   // [plane, unit block][chunk row][L]
     Buffer<A> x, h, m, dp;          // [block][chunk row][L]: x_t, h_{t-1}, o tanh(c), gradient of the projected state
@@ -65,7 +66,8 @@ class BackwardPass {
     const int64_t pitch = slice.pitch(), most = spread(chunk_rows(slice));
     State s;
     s.dh = Buffer<A>(PB * pitch * L);
-    if (kTwoStates) s.dc = Buffer<A>(UB * pitch * L), s.dc_row = Buffer<A>(UB * L);
+    if (kTwoStates) s.dc = Buffer<A>(UB * pitch * L);
+    if (kTwoStates && kWide) s.dc_row = Buffer<A>(UB * L);
     s.dz = Buffer<A>(D * UB * most * L);
     if (to.dx || to.dw_ih) s.x = Buffer<A>(IB * most * L);
     if (to.dw_ih) s.dw_ih = Buffer<A>(IB * G * UB * L * L, Fill::zero);
@@ -175,18 +177,20 @@ class BackwardPass {
     const S* last = to.grad_hn && enters(slice, r, t) ? static_cast<const S*>(to.grad_hn) + n * p.P : nullptr;
     const bool measure = to.norms || p.clip == ClipKind::norm;
     SquareSum carried, total;
-    if (to.norms) {
+    if (kWide && to.norms) {  // on its own: its scaled sum, if it takes one, reads the carried gradient once more
       for (int64_t b = mine.begin; b < mine.end; ++b) carried.add(first_lanes<A>(load_aligned(dh + b * pitch * L), lanes_in<A>(b, p.P)));
       measured(s, rows_of.grad_carry, slice, r, t, carried, dh, pitch, PB, member);
     }
     for (int64_t b = mine.begin; b < mine.end; ++b) {
       const int lanes = lanes_in<A>(b, p.P);
       Vec<A> g = first_lanes<A>(load_aligned(dh + b * pitch * L), lanes);
+      if (!kWide && to.norms) carried.add(g);
       if (out) g += load(out + b * L, lanes);
       if (last) g += load(last + b * L, lanes);
       if (measure) total.add(g);
       store_aligned(dh + b * pitch * L, g);
     }
+    if (!kWide && to.norms) measured(s, rows_of.grad_carry, slice, r, t, carried, dh, pitch, PB, member);
     if (to.norms) measured(s, rows_of.grad_h, slice, r, t, total, dh, pitch, PB, member);
     if (p.clip != ClipKind::none) clip_row(dh, pitch, measure ? row_norm(total, dh, pitch, PB) : 0, t, n);
   }
@@ -257,7 +261,8 @@ class BackwardPass {
         store_aligned(s.dz.get() + ((plane * UB + u) * chunk.pitch() + chunk_row) * L, grad.dz[plane]);
       if constexpr (kTwoStates) {
         store_aligned(s.dc.get() + (u * pitch + r) * L, grad.dc_prev);
-        if (to.norms) cell_sum.add(grad.dc_total), store_aligned(s.dc_row.get() + u * L, grad.dc_total);
+        if (to.norms) cell_sum.add(grad.dc_total);
+        if (kWide && to.norms) store_aligned(s.dc_row.get() + u * L, grad.dc_total);
         if (to.dw_hr)
           store_aligned(s.m.get() + (u * chunk.pitch() + chunk_row) * L, cell.saved[3] * Math<A>::tanh(cell.saved[Cell::kSavedCell]));
       }
@@ -273,6 +278,7 @@ class BackwardPass {
   A& norm(int quantity, int64_t t, int64_t n) const { return static_cast<A*>(to.norms)[(quantity * p.T + t) * p.N + n]; }
 
   static double row_norm(const SquareSum& sum, const A* row, int64_t pitch, int64_t blocks) {
+    if constexpr (!kWide) return std::sqrt(sum.total());  // squares of floats stay in double's range
     return norm_from(sum.total(), [&](auto&& visit) {
       for (int64_t b = 0; b < blocks; ++b)
         for (int lane = 0; lane < L; ++lane) visit(double(row[b * pitch * L + lane]));

@@ -128,7 +128,7 @@ class ForwardPass {
     const A* h = s.h[current].get();
     A* next = s.h[1 - current].get();
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
-    const int panel = G > 1 ? G : (alive <= max_rows(kMaxPanel) ? kMaxPanel : 2);
+    const int panel = G > 1 ? G : kMaxPanel;
     const int units = G > 1 ? 1 : panel;
     const int64_t tiles = pieces(alive, max_rows(panel));
     for (int64_t u = mine.begin; u < mine.end; u += units) {  // outside: a panel of W_hh is read from far once, then from near

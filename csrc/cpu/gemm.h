@@ -120,10 +120,9 @@ struct Product {
 template <class A>
 void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
   constexpr int L = kLanes<A>;
-  const int panel = rows <= max_rows(kMaxPanel) ? kMaxPanel : 2;
-  const int64_t row_tiles = pieces(rows, max_rows(panel));
-  for (int64_t block = 0; block < blocks; block += panel) {
-    const int width = int(blocks - block < panel ? blocks - block : panel);
+  const int64_t row_tiles = pieces(rows, max_rows(kMaxPanel));
+  for (int64_t block = 0; block < blocks; block += kMaxPanel) {
+    const int width = int(blocks - block < kMaxPanel ? blocks - block : kMaxPanel);
     for (int64_t i = 0; i < row_tiles; ++i) {
       const int64_t r0 = piece_begin(rows, row_tiles, i), r1 = piece_begin(rows, row_tiles, i + 1);
       run_tile<A>(

@@ -200,10 +200,18 @@ struct SquareSum {
     const D low = __builtin_convertvector(part[0], D), high = __builtin_convertvector(part[1], D);
     sum += low * low + high * high;
   }
-  SEQGRAD_HD double total() const {
-    double s = 0;
-    for (int i = 0; i < int(sizeof(D) / 8); ++i) s += sum[i];
-    return s;
+  SEQGRAD_HD double total() const { return total(sum); }
+
+ private:
+  template <class V>
+  SEQGRAD_HD static double total(V v) {  // by halves: lane after lane would wait for each addition
+    if constexpr (sizeof(V) == 16) return v[0] + v[1];
+    else {
+      typedef double Half __attribute__((vector_size(sizeof(V) / 2)));
+      Half part[2];
+      __builtin_memcpy(part, &v, sizeof(v));
+      return total(part[0] + part[1]);
+    }
   }
 };
 

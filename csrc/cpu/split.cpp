@@ -8,16 +8,20 @@
 namespace seqgrad::cpu {
 namespace {
 
-constexpr double kWorkPerThread = 1e6;    // multiply-adds below which another thread costs more than it brings
-constexpr double kWorkPerStep = 65536;    // likewise per time step, where the members of a team meet
+constexpr double kWorkPerThread = 1e6;  // multiply-adds below which another thread costs more than it brings
+constexpr double kWorkPerStep = 65536;  // likewise per time step, where the members of a team meet
+constexpr double kWeightsPerRow =
+    1e5;  // recurrent weights, per row that uses them, beyond which reading them in two slices costs more than meeting
 constexpr double kMostGradients = 2.7e8;  // a slice holds its own weight gradients; this bounds their number
 
 Split split_of(const Layer& p, int most_threads, bool weight_gradients, bool may_team) {
   const double gates = p.traits().gates, weights = gates * p.H * (p.I + p.P), work = weights * p.T * p.N;
+  const double recurrent = gates * p.H * p.P;
   const int64_t threads = std::max<int64_t>(1, std::min<int64_t>(most_threads, int64_t(work / kWorkPerThread)));
   int64_t slices = std::min<int64_t>(threads, p.N);
   if (weight_gradients) slices = std::max<int64_t>(1, std::min<int64_t>(slices, int64_t(kMostGradients / weights)));
-  const double step = gates * p.H * p.P * (double(p.N) / slices);
+  if (may_team) slices = std::max<int64_t>(1, std::min<int64_t>(slices, int64_t(p.N * kWeightsPerRow / recurrent)));
+  const double step = recurrent * (double(p.N) / slices);
   const int64_t unit_blocks = (p.H + 15) / 16, team = std::min<int64_t>({threads / slices, int64_t(step / kWorkPerStep) + 1, unit_blocks});
   return {slices, may_team ? int(std::max<int64_t>(1, team)) : 1};
 }
