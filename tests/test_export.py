@@ -96,6 +96,7 @@ class Deployed(nn.Module):
 
 BARE = """
 import sys, torch
+import torch._inductor.codecache  # torch 2.10 needs it to load a package, and does not import it
 library, package, answers = sys.argv[1:]
 torch.ops.load_library(library)
 run = torch._inductor.aoti_load_package(package)
