@@ -175,7 +175,7 @@ def test_records_of_whole_graphs_equal_those_of_eager_code() -> None:
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # inductor imports torch's own use of it
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
-def test_inductor_gives_the_same_numbers_and_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inductor_gives_the_same_numbers_and_records(inductor_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -185,7 +185,7 @@ def test_inductor_gives_the_same_numbers_and_records(tmp_path: Path, monkeypatch
             return self.residual(self.lstm(x, lengths=lengths)[0])[0].square().sum()
 
     model = Two()
-    with inductor_in(tmp_path, monkeypatch):
+    with inductor_in(inductor_folder, monkeypatch):
         compiled, counter = counted(model, "inductor", dynamic=True)
         for T, N in SHAPES:
             found = [torch.autograd.grad(call(*data(T, N)), list(model.parameters())) for call in (compiled, model)]
