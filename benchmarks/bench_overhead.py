@@ -15,7 +15,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,7 @@ from seqgrad import _ops
 
 CLASSES = ("RNN", "GRU", "LSTM", "RNNCell", "GRUCell", "LSTMCell")
 MODES = ("inference", "forward", "training")  # without a graph; with one; forward and backward
-CELLS = {"RNN": "rnn_tanh", "GRU": "gru", "LSTM": "lstm"}
-TORCHS = {"RNN": "rnn_tanh", "GRU": "gru", "LSTM": "lstm"}
+CELLS = {"RNN": "rnn_tanh", "GRU": "gru", "LSTM": "lstm"}  # the same names in both libraries
 BATCH = 50  # calls between two looks at the clock
 
 Call = Callable[[], object]
@@ -49,7 +49,7 @@ def first(result: Any) -> Tensor:
     return tensor
 
 
-def in_mode(mode: str, run: Call, parameters: list[Tensor]) -> Call:
+def in_mode(mode: str, run: Call, parameters: Sequence[Tensor]) -> Call:
     """``run`` without a graph, with one, or with one and back through it."""
 
     def inference() -> None:
@@ -76,7 +76,7 @@ def whole(name: str, mode: str, H: int) -> dict[str, Call]:
     calls = {}
     for rival, library in (("torch.nn", nn), ("seqgrad", sg)):
         module, x = build(library, name, H)
-        calls[rival] = in_mode(mode, lambda module=module, x=x: module(x), list(module.parameters()))
+        calls[rival] = in_mode(mode, partial(module, x), list(module.parameters()))
     return calls
 
 
@@ -84,7 +84,8 @@ def parts(name: str, mode: str, H: int) -> dict[str, Call]:
     """A call from the inside out, ours and torch.nn's."""
     module, x = build(sg, name, H)
     theirs, _ = build(nn, name, H)
-    weights, own = list(module.parameters()), list(theirs.parameters())
+    w_ih, w_hh, b_ih, b_hh = module.parameters()
+    weights, own = (w_ih, w_hh, b_ih, b_hh), list(theirs.parameters())
     cell, zeros = CELLS[name.removesuffix("Cell")], torch.zeros(1, H)
     c0 = zeros if cell == "lstm" else None
     settings = _ops.options(cell, False, 1.0, None, 0)
@@ -92,7 +93,7 @@ def parts(name: str, mode: str, H: int) -> dict[str, Call]:
     if name.endswith("Cell"):
         number = list(_ops.CELLS).index(cell)
         hx: Any = zeros if c0 is None else (zeros, zeros)
-        kernel = getattr(torch._VF, f"{TORCHS[name.removesuffix('Cell')]}_cell")
+        kernel = getattr(torch._VF, f"{CELLS[name.removesuffix('Cell')]}_cell")
         inner = {
             "kernel": lambda: torch.ops.seqgrad.step.default(x, *weights, zeros, c0, number, 1.0, False),
             "function": lambda: _ops.step(x, *weights, zeros, c0, cell, 1.0),
@@ -101,7 +102,7 @@ def parts(name: str, mode: str, H: int) -> dict[str, Call]:
     else:
         h0 = torch.zeros(1, 1, H)
         hx = h0 if c0 is None else (h0, h0)
-        kernel = getattr(torch._VF, TORCHS[name])
+        kernel = getattr(torch._VF, CELLS[name])
         inner = {
             "kernel": lambda: _ops._below_autograd(x, *weights, None, zeros, c0, None, None, *settings, False),
             "function": lambda: _ops.layer(x, *weights, zeros, c0, cell=cell, stacked=True),
