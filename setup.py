@@ -117,7 +117,12 @@ def extension() -> object:
     kernels = relative("csrc/cuda/*.cu")
     toolkit = cuda_choice(kernels)
     target = MINIMUM[0] << 56 | MINIMUM[1] << 48
-    shared = [f"-DTORCH_TARGET_VERSION=0x{target:016x}", f"-DSEQGRAD_WITH_CUDA={int(toolkit is not None)}"]
+    # Where nothing is said, torch 2.10 chooses C++17.
+    shared = [
+        "-std=c++20",
+        f"-DTORCH_TARGET_VERSION=0x{target:016x}",
+        f"-DSEQGRAD_WITH_CUDA={int(toolkit is not None)}",
+    ]
     anonymous = [f"-ffile-prefix-map={folder}/=" for folder in (ROOT, *cpp_extension.include_paths())]
     cxx = ["-O3", "-g0", "-Wall", "-fvisibility=hidden", *anonymous]
     nvcc = [*NVCC_FLAGS, "--threads=2", "-Xcompiler", ",".join(["-fvisibility=hidden", *anonymous])]
@@ -131,6 +136,8 @@ def extension() -> object:
     if toolkit:
         home, cudart = toolkit
         cpp_extension.CUDA_HOME = str(home)  # None in a torch without CUDA, and wrong when nvcc is a wrapper
+        # Torch would refuse a toolkit of another major version than its own. Nothing here is linked to its CUDA parts.
+        cpp_extension._check_cuda_version = lambda *_: None
         os.environ["TORCH_CUDA_ARCH_LIST"] = architectures(home)
         options["include_dirs"].append(str(home / "include"))
         options["library_dirs"].append(str(cudart))

@@ -139,7 +139,6 @@ def _check_range(lengths: Tensor, steps: int) -> None:
         return
     while torch._C._functorch.is_batchedtensor(lengths):  # under vmap the values lie one level below
         lengths = torch._C._functorch.get_unwrapped(lengths)
-    lengths = lengths.flatten()
     inside = (lengths >= 0) & (lengths <= steps)
     if torch.compiler.is_compiling():
         # Without the number: a text that holds T would be compiled anew for every T.
@@ -148,9 +147,9 @@ def _check_range(lengths: Tensor, steps: int) -> None:
     if lengths.is_cuda and torch.cuda.is_current_stream_capturing():
         return
     if not bool(inside.all()):
-        sample = int((~inside).to(torch.uint8).argmax())
+        first = tuple((~inside).nonzero()[0].tolist())  # under vmap there is more than one dimension
         raise ValueError(
-            f"lengths[{sample}] = {int(lengths[sample])} is outside 0..{steps}: "
+            f"lengths{list(first)} = {int(lengths[first])} is outside 0..{steps}: "
             f"the input has {steps} timesteps and a sample cannot last longer (or less than 0)"
         )
 

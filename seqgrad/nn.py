@@ -461,7 +461,8 @@ class LSTM(_Layer):
     permute_hidden = torch.nn.LSTM.permute_hidden  # type: ignore[assignment]
 
     def _zeros(self, x: Tensor) -> tuple[Tensor, ...]:
-        return x.new_zeros(x.size(1), self.proj_size or self.hidden_size), x.new_zeros(x.size(1), self.hidden_size)
+        c0 = x.new_zeros(x.size(1), self.hidden_size)
+        return (x.new_zeros(x.size(1), self.proj_size) if self.proj_size else c0), c0
 
     def _check_state_rank(self, hx: Any, batched: bool) -> Any:
         if hx[0].dim() != (3 if batched else 2) or hx[1].dim() != (3 if batched else 2):

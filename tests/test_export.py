@@ -96,6 +96,7 @@ class Deployed(nn.Module):
 
 BARE = """
 import sys, torch
+import torch._inductor.codecache  # torch 2.10 needs it to load a package, and does not import it
 library, package, answers = sys.argv[1:]
 torch.ops.load_library(library)
 run = torch._inductor.aoti_load_package(package)
@@ -110,12 +111,12 @@ assert "seqgrad" not in sys.modules
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch deep-copies its own exported programs
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 def test_an_aotinductor_package_runs_where_only_the_extension_is_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, inductor_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Deployed().eval()
     axes = {"x": {0: BATCH, 1: TIME}, "lengths": {0: BATCH}}
     program = export(model, (torch.randn(3, 7, 5), torch.tensor([7, 0, 5])), dynamic_shapes=axes)
-    with inductor_in(tmp_path / "cache", monkeypatch):
+    with inductor_in(inductor_folder, monkeypatch):
         package = torch._inductor.aoti_compile_and_package(program, package_path=str(tmp_path / "model.pt2"))
         cases = [(torch.randn(N, T, 5), torch.arange(N) % (T + 1)) for T, N in SHAPES]
         with torch.no_grad():

@@ -294,7 +294,7 @@ def test_lengths_and_initial_states_may_be_batched_too() -> None:
     rows = [run(h[k], c[k], lengths[k]) for k in range(3)]
     assert_same(found[0], torch.stack([row[0] for row in rows]))
     assert_same(found[1][1], torch.stack([row[1][1] for row in rows]))
-    with pytest.raises(ValueError, match=r"= 5 is outside 0\.\.4"):
+    with pytest.raises(ValueError, match=r"^lengths\[0, 0\] = 5 is outside 0\.\.4"):
         vmap(run)(h, c, lengths + 1)
 
 
