@@ -182,27 +182,26 @@ def _gates(facts: Facts, forward: Forward, level: float) -> None:
     # Slices throughout: an index would have to be copied to the device.
     before = out[offset + 1 :: stride, ::every] if forward.reverse else out[stride - 1 :: stride, ::every][: count - 1]
     before = torch.cat([before, start] if forward.reverse else [start, before])
-    alive = torch.ones(before.shape[:2], dtype=torch.bool, device=out.device)
+    weight = None  # of each place, 1 in all
     if forward.lengths is not None:
         times = torch.arange(offset, steps, stride, device=out.device).unsqueeze(1)
         limits = forward.lengths[::every]
-        alive = times < limits
         if forward.reverse:  # a short sample begins at its last step, from the initial state
             before = torch.where((times + 1 < limits).unsqueeze(2), before, start)
+        alive = (times < limits).to(torch.float32)  # [S, n]
+        weight = alive / alive.sum(dim=1, keepdim=True).clamp(min=1)
     named = activations(forward.cell, forward.x[offset::stride, ::every], before, forward.weights)
-    weight = alive.to(torch.float32)
-    total = weight.sum(dim=1).clamp(min=1)
-    low: list[Tensor] = []
-    high: list[Tensor] = []
-    for gate in facts.gates:
-        values = named[gate]
-        if gate in CANDIDATES:  # a tanh: both ends count as high
-            ends = values.abs().gt_(level), torch.zeros_like(values)
-        else:
-            ends = values.gt(level), values.lt(1 - level)
-        for found, end in zip((high, low), ends, strict=True):
-            found.append((end.mean(dim=2, dtype=torch.float32) * weight).sum(dim=1) / total)
-    facts.tensors["gates_high"], facts.tensors["gates_low"] = torch.stack(high), torch.stack(low)
+    # A candidate is a tanh: both of its ends count as high, and low it never is.
+    values = torch.stack([named[gate].abs() if gate in CANDIDATES else named[gate] for gate in facts.gates])
+    sides = torch.stack([values.gt(level), values.lt(1 - level)])  # [2, G, S, n, H]
+    if weight is None:
+        shares = sides.mean(dim=(3, 4), dtype=torch.float32)
+    else:
+        shares = (sides.mean(dim=4, dtype=torch.float32) * weight).sum(dim=3)
+    for k, gate in enumerate(facts.gates):
+        if gate in CANDIDATES:
+            shares[1, k] = 0
+    facts.tensors["gates_high"], facts.tensors["gates_low"] = shares.unbind()
 
 
 def _inputs(facts: Facts, forward: Forward, layout: bool) -> None:
