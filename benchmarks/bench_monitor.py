@@ -1,11 +1,10 @@
-"""What a monitor costs: whole training steps with and without one, interleaved in one process.
+"""What a monitor costs: training in stretches with and without one, in turn, on one and the same model.
 
     python benchmarks/bench_monitor.py
-    python benchmarks/bench_monitor.py --every 50 --seconds 20 --json results.json
+    python benchmarks/bench_monitor.py --every 50 --rounds 200 --sizes small short --json results.json
 
-A training step is forward, backward, clipping and Adam. Timed are a step without a monitor, one outside the monitor's
-schedule, and one on it; the cost at ``every=k`` is what k - 1 of the second and one of the third take more than k of
-the first. ``--long`` trains the same with and without, which needs minutes to tell 1 % from noise.
+A training step is forward, backward, clipping and Adam. A stretch holds one observed step and ``every - 1`` others, so
+it pays for cold caches as a real training does. On the CPU processor time counts, which other jobs disturb least.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from _timing import interleave, machine
+from _timing import machine
 from torch import nn
 
 import seqgrad as sg
@@ -39,6 +37,7 @@ class Size(NamedTuple):
 
 SIZES = {
     "small": Size("RNN", 50, 32, 10, 32, 1),
+    "short": Size("GRU", 60, 32, 16, 48, 1),
     "lesson": Size("GRU", 100, 32, 32, 64, 1),
     "middle": Size("LSTM", 100, 32, 128, 256, 2),
 }
@@ -58,105 +57,91 @@ class Reader(nn.Module):
         return last
 
 
-def training(size: Size, monitor: Callable[[nn.Module], sg.Monitor] | None, device: str) -> Callable[[], None]:
-    """One training step as a call."""
-    torch.manual_seed(0)
-    model = Reader(size).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-    x = torch.randn(size.T, size.N, size.I, device=device)
-    y = torch.randint(10, (size.N,), device=device)
-    watch = None if monitor is None else monitor(model)
+class Training:
+    """One model in training; its steps run with a monitor or without.
 
-    def step() -> None:
-        if watch is None:
-            nn.functional.cross_entropy(model(x), y).backward()
+    Model and data are the same for both: two copies differ by several per cent for where they lie in memory alone.
+    """
+
+    def __init__(self, size: Size, device: str) -> None:
+        torch.manual_seed(0)
+        self.model = Reader(size).to(device)
+        self._optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
+        self._x = torch.randn(size.T, size.N, size.I, device=device)
+        self._y = torch.randint(10, (size.N,), device=device)
+        self._device = device
+
+    def step(self, monitor: sg.Monitor | None = None) -> None:
+        """Forward, backward, clipping and Adam."""
+        if monitor is None:
+            self._loss().backward()
         else:
-            with watch:
-                loss = nn.functional.cross_entropy(model(x), y)
+            with monitor:
+                loss = self._loss()
                 loss.backward()
-            watch.step(loss=loss)
-        sg.clip.grad_norm_(model.parameters(), 1.0, nonfinite="keep")
-        optimizer.step()
-        optimizer.zero_grad()
-        if device != "cpu":
+            monitor.step(loss=loss)
+        sg.clip.grad_norm_(self.model.parameters(), 1.0, nonfinite="keep")
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        if self._device != "cpu":
             torch.cuda.synchronize()
 
-    return step
+    def _loss(self) -> torch.Tensor:
+        return nn.functional.cross_entropy(self.model(self._x), self._y)
+
+    def monitor(self, every: int, start: int = 0) -> sg.Monitor:
+        """One that keeps silent and adds no observed steps of its own at the beginning."""
+        return sg.Monitor(self.model, every=every, on_finding=None, first=0, log=False, start=start)
 
 
-def _quiet(model: nn.Module, every: int) -> sg.Monitor:
-    return sg.Monitor(model, every=every, on_finding=None, first=0, log=False)
-
-
-def _unscheduled(model: nn.Module) -> sg.Monitor:
-    return sg.Monitor(model, every=10**9, on_finding=None, first=0, log=False, start=1)
-
-
-def measure(name: str, size: Size, every: int, seconds: float, device: str) -> dict[str, Any]:
-    """One row of the result."""
-    timings = interleave(
-        {
-            "plain": training(size, None, device),
-            "unscheduled": training(size, _unscheduled, device),
-            "scheduled": training(size, lambda model: _quiet(model, 1), device),
-        },
-        seconds=seconds,
-        most=3000,
-    )
-    plain, off, on = (timings[kind].median for kind in ("plain", "unscheduled", "scheduled"))
-    return {
-        "name": name,
-        **size._asdict(),
-        "timings": {kind: timing._asdict() for kind, timing in timings.items()},
-        "unscheduled_cost": off / plain - 1,
-        "scheduled_cost": on / plain - 1,
-        "cost": ((every - 1) * off + on) / (every * plain) - 1,
-        "cost_of_scheduled": (on - plain) / (every * plain),
-    }
-
-
-def long_run(size: Size, every: int, rounds: int, device: str) -> float:
-    """Cost from the median over rounds of whole stretches of ``every`` steps, with and without, in turn."""
-    rivals = [training(size, None, device), training(size, lambda model: _quiet(model, every), device)]
-    ratios = []
-    for _ in range(rounds):
-        spent = []
-        for step in rivals:
-            start = time.perf_counter()
+def measure(name: str, size: Size, every: int, rounds: int, device: str) -> dict[str, Any]:
+    """Stretches of ``every`` steps with a monitor, with one that never observes, and without, in turn."""
+    training = Training(size, device)
+    rivals = {"watched": training.monitor(every), "idle": training.monitor(10**9, start=1), "plain": None}
+    spent: dict[str, list[float]] = {kind: [] for kind in rivals}
+    for turn in range(rounds + 2):
+        order = list(rivals)[turn % 3 :] + list(rivals)[: turn % 3]  # whoever comes first finds another's data in cache
+        for kind in order:
+            start = time.process_time() if device == "cpu" else time.perf_counter()
             for _ in range(every):
-                step()
-            spent.append(time.perf_counter() - start)
-        ratios.append(spent[1] / spent[0])
-    return statistics.median(ratios) - 1
+                training.step(rivals[kind])
+            end = time.process_time() if device == "cpu" else time.perf_counter()
+            if turn > 1:
+                spent[kind].append((end - start) / every)
+    plain = statistics.median(spent["plain"])
+    row: dict[str, Any] = {"name": name, **size._asdict(), "plain": plain}
+    for kind in ("watched", "idle"):
+        extra = [ours - theirs for ours, theirs in zip(spent[kind], spent["plain"], strict=True)]
+        row[kind] = dict(zip(("low", "median", "high"), statistics.quantiles(extra, n=4), strict=True))
+    return row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--every", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=15.0, help="per size")
-    parser.add_argument("--long", type=int, default=0, metavar="ROUNDS", help="also train ROUNDS stretches each way")
+    parser.add_argument("--rounds", type=int, default=60, help="stretches of EVERY steps each way")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     rows = []
-    print("| model | T,N,I,H,L | step, ms | unscheduled | scheduled | every=50 |".replace("50", str(options.every)))
+    print(
+        "| model | T,N,I,H,L | step, ms | a step outside the schedule, us | one observed step, us | "
+        f"every={options.every} |"
+    )
     print("|---|---|---|---|---|---|")
     for name in options.sizes:
         size = SIZES[name]
-        row = measure(name, size, options.every, options.seconds, options.device)
-        if options.long:
-            row["long_cost"] = long_run(size, options.every, options.long, options.device)
+        row = measure(name, size, options.every, options.rounds, options.device)
         rows.append(row)
-        shape = ",".join(map(str, size[1:]))
-        step = row["timings"]["plain"]["median"] * 1e3
-        extra = f" (trained: {row['long_cost']:+.2%})" if options.long else ""
+        watched, idle, plain = row["watched"], row["idle"]["median"], row["plain"]
+        once = (watched["median"] - idle) * options.every
         print(
-            f"| {name} {size.cell} | {shape} | {step:.3g} | {row['unscheduled_cost']:+.2%} | "
-            f"{row['scheduled_cost']:+.1%} | {row['cost']:+.2%}, of it {row['cost_of_scheduled']:+.2%} for the "
-            f"scheduled one{extra} |"
+            f"| {name} {size.cell} | {','.join(map(str, size[1:]))} | {plain * 1e3:.3g} | {idle * 1e6:+.1f} | "
+            f"{once * 1e6:.0f} | {watched['median'] / plain:+.2%} "
+            f"({watched['low'] / plain:+.2%} .. {watched['high'] / plain:+.2%}) |"
         )
         sys.stdout.flush()
     if options.json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +11,10 @@ from torch.autograd import Variable
 
 from seqgrad import _parameters, _recorder
 from seqgrad._observation import Observation, record_at_home
-from seqgrad._parameters import Clearing
+from seqgrad._parameters import Clearing, Movement
 from seqgrad._recorder import Log, Recorder
 from seqgrad._series import Series
-from seqgrad._watch import Facts, Watcher, at_home, gather
+from seqgrad._watch import Facts, Watcher, gather
 from seqgrad.history import History
 
 
@@ -23,13 +24,13 @@ class Block:
     def __init__(
         self,
         model: nn.Module,
-        layers: dict[str, nn.Module],
+        weights: dict[str, Tensor],
         level: float,
         layout: bool,
         marker: int | None,
         clearing: Clearing | None,
     ) -> None:
-        self._model = model
+        self._parameters = _parameters.named({"": model})
         self._watcher = Watcher(level, layout, marker, self._before_backward)
         self._recorder = Recorder(model, self._watcher)
         self._clearing = clearing
@@ -37,10 +38,7 @@ class Block:
         self._backward: int | None = None  # autograd's number of the one at whose end the gradients are measured
         self.stale: dict[str, Tensor] = {}
         self.gradients: dict[str, Tensor] = {}
-        own = {name: module.named_parameters() for name, module in layers.items()}
-        self.weights = _parameters.norms(
-            (f"{name}.{key}" if name else key, p) for name, items in own.items() for key, p in items
-        )
+        self.weights = weights
 
     def start(self) -> None:
         self._open = True
@@ -51,7 +49,7 @@ class Block:
         _recorder.stop(self._recorder)
         self._watcher.finish()
         self._open, self._clearing = False, None
-        self.gradients = _parameters.gradients(self._model) | self.gradients
+        self.gradients |= _parameters.gradients(self._parameters, self.gradients)  # of what no recurrent layer saw
 
     @property
     def log(self) -> Log:
@@ -77,14 +75,14 @@ class Block:
     def _measure(self) -> None:
         """As backward left them: the block may go on to unscale, clip and clear them."""
         if self._open:
-            self.gradients = _parameters.gradients(self._model)
+            self.gradients = _parameters.gradients(self._parameters)
 
     @staticmethod
     def observe(
         step: int,
         blocks: list[Block],
         loss: Tensor | None,
-        moved: tuple[int, dict[str, Tensor]] | None,
+        movement: Movement | None,
         scale: Callable[[], float],
         history: History,
         rank: int | None,
@@ -95,7 +93,8 @@ class Block:
             "gradients": blocks[-1].gradients if blocks else {},
             "weights": blocks[0].weights if blocks else {},
             "stale": blocks[0].stale if blocks else {},
-            "updates": moved[1] if moved else {},
+            "moved": movement.moved if movement else {},
+            "sizes": movement.sizes if movement else {},
             "loss": {} if loss is None else {"loss": loss},
         }
         waiting = [series.data for series in log.passes]
@@ -110,19 +109,21 @@ class Block:
         lengths = [None if series.lengths is None else next(home).long() for series in log.passes]
         tensors = [{name: next(home) for name in fact.tensors} for fact in facts]
         limits = [None if fact.lengths is None else next(home).long() for fact in facts]
-        values = {group: {name: float(next(home)) for name in items} for group, items in numbers.items()}
+        values = {group: {name: next(home).item() for name in items} for group, items in numbers.items()}
+        for fact, own, limit in zip(facts, tensors, limits, strict=True):
+            fact.bring_home(own, limit)
         return Observation(
             step,
             record_at_home(log, data, lengths, factor),
             history,
             loss=values["loss"].get("loss"),
             scale=factor,
-            facts=[at_home(f, t, n) for f, t, n in zip(facts, tensors, limits, strict=True)],
+            facts=facts,
             gradients={name: value / factor for name, value in values["gradients"].items()},
             weights=values["weights"],
             stale=values["stale"],
-            updates=values["updates"],
-            updates_step=moved[0] if moved else None,
+            updates=movement.ratios(values["moved"], values["sizes"]) if movement else {},
+            updates_step=movement.step if movement else None,
             rank=rank,
         )
 
@@ -147,6 +148,4 @@ def _joined(logs: list[Log]) -> Log:
 
 
 def _shifted(series: Series, backward: int, call: int) -> Series:
-    from dataclasses import replace
-
     return replace(series, backward=series.backward + backward, call=series.call + call)

@@ -78,11 +78,13 @@ def unreadable(path: Path, error: OSError | ValueError) -> click.UsageError:
 def report(path: Path, out: Path | None, lang: str, as_json: bool) -> None:
     """Write one HTML page about a training: figures, tables, findings, environment.
 
-    RUN is a run file, or a folder of them: then each gets its section and their last gradients are compared.
+    RUN is a run file, a record that GradientRecord.save wrote, or a folder of them: then each gets its section and
+    their last gradients are compared.
 
     \b
       seqgrad report run.jsonl           writes run.html
-      seqgrad report runs -o all.html    every *.jsonl in the folder runs
+      seqgrad report record.npz          a saved record, with what the rules find in it
+      seqgrad report runs -o all.html    every *.jsonl and *.npz in the folder runs
 
     The page is one file that asks nothing of the network, for phones and wide screens, light and dark.
     """  # noqa: D301

@@ -8,6 +8,7 @@ is taken against the lag, so a short sample in a padded batch neither shifts nor
 from __future__ import annotations
 
 import math
+import statistics
 
 import torch
 from torch import Tensor
@@ -29,22 +30,23 @@ def all_finite(values: Tensor) -> bool:
 
 
 def batch_norm(values: Tensor, *, mean: bool = False, counts: Tensor | None = None) -> Tensor:
-    """``[T, N] -> [T]`` float64: root of the sum (or mean over ``counts``) of squares along the batch.
+    """``[..., T, N] -> [..., T]`` float64: root of the sum (or mean over ``counts``) of squares along the batch.
 
     float64 is scaled by each row's largest element, because 1e-200 has a square of 0; what narrower types hold has
     squares that fit. NaN and Inf come through.
     """
-    rows = values.to(torch.float64)
-    if rows.shape[1] == 0:
-        return rows.new_zeros(rows.shape[0])
+    if values.shape[-1] == 0:
+        return values.new_zeros(values.shape[:-1], dtype=torch.float64)
     if values.dtype != torch.float64:
-        size = torch.linalg.vector_norm(rows, dim=1)
-        return size if not mean else size / (counts.to(torch.float64) if counts is not None else rows.shape[1]) ** 0.5
-    top = rows.abs().amax(dim=1)
+        size = torch.linalg.vector_norm(values, dim=-1, dtype=torch.float64)
+        return (
+            size if not mean else size / (counts.to(torch.float64) if counts is not None else values.shape[-1]) ** 0.5
+        )
+    top = values.abs().amax(dim=-1)
     scale = torch.where((top > 0) & torch.isfinite(top), top, torch.ones_like(top))
-    total = (rows / scale.unsqueeze(1)).square().sum(dim=1)
+    total = (values / scale.unsqueeze(-1)).square().sum(dim=-1)
     if mean:
-        total = total / (counts if counts is not None else rows.shape[1])
+        total = total / (counts if counts is not None else values.shape[-1])
     return total.sqrt() * scale
 
 
@@ -143,12 +145,13 @@ def transmission(total: Tensor, carried: Tensor, lengths: Tensor | None, reverse
 
 def carried_share(before: Tensor, after: Tensor, tiny: float) -> float:
     """Median of ``after / before``, norms ``[K - 1]`` of the total at lag k and of what is carried to k + 1."""
-    keep = torch.isfinite(before) & torch.isfinite(after) & (before >= tiny) & ((after >= tiny) | (after == 0))
-    return median(after[keep] / before[keep]) if bool(keep.any()) else math.nan
+    pairs = zip(before.tolist(), after.tolist(), strict=True)
+    shares = [b / a for a, b in pairs if tiny <= a < math.inf and (tiny <= b < math.inf or b == 0)]
+    return statistics.median(shares) if shares else math.nan
 
 
 def contribution(total: Tensor, states: Tensor | None, lengths: Tensor | None) -> Tensor:
-    """``[T, N]`` gradient norms, times the norms of the states before (``[T, N]``) -> ``[T]`` shares that sum to 1.
+    """``[T, N]`` gradient norms, times the norms of the states before (``[T, N]``) -> ``[T]`` float64, sum 1.
 
     All NaN where there is nothing to share out: everything 0, or anything NaN or Inf.
     """
@@ -157,6 +160,8 @@ def contribution(total: Tensor, states: Tensor | None, lengths: Tensor | None) -
     def scaled(values: Tensor) -> Tensor:  # the product and the sum must neither overflow nor underflow
         if mask is not None:
             values = torch.where(mask, values, torch.zeros_like(values))
+        if values.dtype != torch.float64:
+            return values.double()  # products of what narrower types hold have room
         top = values.max() if values.numel() else values.new_zeros(())
         return values / torch.where(top > 0, top, torch.ones_like(top))
 

@@ -35,8 +35,7 @@ class Pass:
         rows = series.data[: len(names)]  # clip_hits is the last row
         if series.lengths is not None:
             rows = torch.where(_figures.alive(series.steps, series.batch, series.lengths), rows, 0.0)
-        norms = _figures.batch_norm(rows.reshape(-1, series.batch)).view(len(names), series.steps)
-        return dict(zip(names, norms, strict=True))
+        return dict(zip(names, _figures.batch_norm(rows), strict=True))
 
     @cached_property
     def norms(self) -> list[float]:
@@ -121,8 +120,8 @@ class Pass:
 
     @cached_property
     def finite(self) -> bool:
-        """Whether every recorded norm is."""
-        return _figures.all_finite(self.series.data)
+        """Whether every recorded norm inside the samples is."""
+        return all(math.isfinite(value) for curve in self.curves.values() for value in curve.tolist())
 
 
 def _transmission(curves: dict[str, Tensor], reverse: bool, tiny: float) -> float:
@@ -256,9 +255,8 @@ class Observation:
             norms["clip_hits"] = series.clip_hits.sum(dim=1, dtype=torch.float64)
         facts = self.facts_of(key)
         if facts is not None and facts.steps == series.steps and facts.batch:
-            norms["h"] = (
-                torch.linalg.vector_norm(facts.tensors["norm"], dim=1) / (facts.batch * max(facts.hidden, 1)) ** 0.5
-            )
+            size = torch.linalg.vector_norm(facts.tensors["norm"], dim=1, dtype=torch.float64)
+            norms["h"] = size / (facts.batch * max(facts.hidden, 1)) ** 0.5
         return SeriesEntry(norms, last.figures(), series.reverse, series.cell)
 
 
@@ -267,8 +265,11 @@ def record_at_home(log: Log, data: list[Tensor], lengths: list[Tensor | None], s
     home = Log(keys=dict(log.keys), calls=dict(log.calls), untracked=dict(log.untracked), aliases=dict(log.aliases))
     home.unconverted = log.unconverted
     for series, values, length in zip(log.passes, data, lengths, strict=True):
+        if values is series.data and length is series.lengths and scale == 1.0:
+            home.passes.append(series)
+            continue
         if scale != 1.0:
             rows = [values[i] if q == "clip_hits" else values[i] / scale for i, q in enumerate(series.quantities)]
             values = torch.stack(rows)
-        home.passes.append(replace(series, data=values.to(series.data.dtype), lengths=length))
+        home.passes.append(replace(series, data=values, lengths=length))
     return GradientRecord(home)

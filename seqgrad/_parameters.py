@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 _ROWS = 64  # of each matrix, to measure how far it moved without copying it
+_HALF = (torch.float16, torch.bfloat16)
 
 
 def recurrent_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -25,22 +27,44 @@ def unconverted_layers(model: nn.Module) -> list[str]:
     return [name for name, module in model.named_modules() if isinstance(module, kinds) and module not in ours]
 
 
+def named(layers: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
+    """Parameters by name, each once, as ``named_parameters()`` of the layers gives them, in a third of the time."""
+    found: dict[str, nn.Parameter] = {}
+    seen: set[int] = set()
+
+    def visit(module: nn.Module, prefix: str) -> None:
+        if id(module) in seen:
+            return
+        seen.add(id(module))
+        for key, p in module._parameters.items():
+            if p is not None and id(p) not in seen:
+                seen.add(id(p))
+                found[prefix + key] = p
+        for key, child in module._modules.items():
+            if child is not None:
+                visit(child, f"{prefix}{key}.")
+
+    for name, layer in layers.items():
+        visit(layer, f"{name}." if name else "")
+    return found
+
+
+@torch.no_grad()
 def norms(tensors: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
     """L2 norm of each tensor by name, left on its device; those that are empty or have no values are passed over."""
-    found: dict[tuple[torch.device, torch.dtype], list[tuple[str, Tensor]]] = {}
-    for name, tensor in tensors:
-        values = tensor.detach()
+    groups: dict[tuple[torch.device, torch.dtype], dict[str, Tensor]] = {}
+    for name, values in tensors:
         if values.is_sparse:
             values = values.coalesce().values()
-        if values.numel() and values.device.type != "meta" and (values.is_floating_point() or values.is_complex()):
-            found.setdefault((values.device, values.dtype), []).append((name, values))
+        if values.numel():
+            groups.setdefault((values.device, values.dtype), {})[name] = values
     result: dict[str, Tensor] = {}
-    for (_, dtype), pairs in found.items():
-        if dtype in (torch.float16, torch.bfloat16):  # the sum of squares would not fit
-            sizes = [torch.linalg.vector_norm(values, dtype=torch.float32) for _, values in pairs]
-        else:
-            sizes = list(torch._foreach_norm([values for _, values in pairs], 2))
-        result |= {name: whole(size) for (name, _), size in zip(pairs, sizes, strict=True)}
+    for (device, dtype), group in groups.items():
+        if device.type == "meta" or not (dtype.is_floating_point or dtype.is_complex):
+            continue
+        wide = torch.float32 if dtype in _HALF else None  # the sum of squares would not fit
+        sizes = torch._foreach_norm(list(group.values()), 2, dtype=wide)
+        result |= zip(group, map(whole, sizes), strict=True)
     return result
 
 
@@ -49,40 +73,63 @@ def whole(figure: Tensor) -> Tensor:
     return figure.full_tensor() if hasattr(figure, "full_tensor") else figure
 
 
-def gradients(model: nn.Module) -> dict[str, Tensor]:
-    """Norm of the gradient of every parameter that has one."""
-    return norms((name, p.grad) for name, p in model.named_parameters() if p.grad is not None)
+def gradients(parameters: dict[str, nn.Parameter], known: Iterable[str] = ()) -> dict[str, Tensor]:
+    """Norm of the gradient of every parameter that has one, those already ``known`` left out."""
+    known = set(known)
+    return norms((name, p.grad) for name, p in parameters.items() if p.grad is not None and name not in known)
 
 
 class Movement:
-    """How far the optimizer moves the weights of the recurrent layers between two moments."""
+    """How far the optimizer moves the matrices of the recurrent layers, from when this is built to ``measure``.
 
-    def __init__(self, layers: dict[str, nn.Module]) -> None:
-        self._before = {name: [part.clone() for part in parts] for name, parts in _matrices(layers).items()}
+    Args:
+        step: the training step that makes the move.
+        layers: by name.
+        sizes: norms of their parameters now, by name, on the device.
+    """
 
-    def measure(self, layers: dict[str, nn.Module]) -> dict[str, Tensor]:
-        """Distance over norm per layer, on the device."""
-        result = {}
-        for name, parts in _matrices(layers).items():
-            before = self._before.get(name, [])
-            if len(before) == len(parts) and all(
-                a.shape == b.shape and a.device == b.device for a, b in zip(before, parts, strict=True)
-            ):
-                moved = torch._foreach_norm([a - b for a, b in zip(parts, before, strict=True)], 2)
-                size = torch._foreach_norm(before, 2)
-                result[name] = torch.stack(list(map(whole, moved))).norm() / torch.stack(list(map(whole, size))).norm()
-        return result
+    @torch.no_grad()
+    def __init__(self, step: int, layers: dict[str, nn.Module], sizes: dict[str, Tensor]) -> None:
+        self.step = step
+        self._layers: dict[str, list[str]] = {}  # names of each one's matrices
+        self._before: dict[str, tuple[nn.Parameter, Tensor]] = {}  # with its rows
+        for layer, module in layers.items():
+            matrices = {name: p for name, p in named({layer: module}).items() if p.dim() == 2 and name in sizes}
+            self._layers[layer] = list(matrices)
+            self._before |= {name: (p, _rows(p).clone()) for name, p in matrices.items()}
+        self.sizes = {name: sizes[name] for name in self._before}
+        self.moved: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def measure(self) -> None:
+        """Fill ``moved``: norms by name, on the device."""
+        now = {name: _rows(p) for name, (p, _) in self._before.items()}
+        groups: dict[tuple[torch.device, torch.dtype], dict[str, tuple[Tensor, Tensor]]] = {}
+        for name, rows in now.items():
+            before = self._before[name][1]
+            if rows.shape == before.shape and rows.device == before.device:
+                groups.setdefault((rows.device, rows.dtype), {})[name] = rows, before
+        for group in groups.values():
+            after, kept = [a for a, _ in group.values()], [b for _, b in group.values()]
+            sizes = torch._foreach_norm(torch._foreach_sub(after, kept), 2)
+            self.moved |= zip(group, map(whole, sizes), strict=True)
+
+    def ratios(self, moved: dict[str, float], sizes: dict[str, float]) -> dict[str, float]:
+        """Distance over norm by layer, from ``moved`` and ``sizes`` as numbers; layers that changed are left out."""
+        found = {}
+        for layer, names in self._layers.items():
+            if names and all(name in moved for name in names):
+                share = {name: len(p) / max(len(rows), 1) for name, (p, rows) in self._before.items()}
+                length = math.hypot(*(moved[name] * share[name] ** 0.5 for name in names))
+                whole_norm = math.hypot(*(sizes[name] for name in names))
+                found[layer] = length / whole_norm if whole_norm else math.inf if length else math.nan
+        return found
 
 
-def _matrices(layers: dict[str, nn.Module]) -> dict[str, list[Tensor]]:
-    found: dict[str, list[Tensor]] = {}
-    for name, module in layers.items():
-        matrices = [p.detach() for p in module.parameters() if p.dim() == 2 and p.numel()]
-        if matrices and all(m.device.type != "meta" for m in matrices):
-            found[name] = [
-                m[:: -(-m.shape[0] // _ROWS)].to(torch.promote_types(m.dtype, torch.float32)) for m in matrices
-            ]
-    return found
+def _rows(matrix: Tensor) -> Tensor:
+    """At most ``_ROWS`` rows, at least float32."""
+    rows = matrix if len(matrix) <= _ROWS else matrix[:: -(-len(matrix) // _ROWS)]
+    return rows.float() if rows.dtype in _HALF else rows
 
 
 class Clearing:
@@ -93,21 +140,8 @@ class Clearing:
     """
 
     def __init__(self, layers: dict[str, nn.Module]) -> None:
-        self._layers = layers
-        self._versions = {id(p): p._version for p in _own(layers).values()}
+        self._versions = [(name, p, p._version) for name, p in named(layers).items()]
 
-    @torch.no_grad()
     def stale(self) -> dict[str, Tensor]:
         """Norms of gradients that should have been cleared, on the device; all of them may turn out to be 0."""
-        moved = {
-            name: p.grad
-            for name, p in _own(self._layers).items()
-            if p.grad is not None and self._versions.get(id(p), p._version) != p._version
-        }
-        return norms(moved.items())
-
-
-def _own(layers: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
-    return {
-        f"{name}.{key}" if name else key: p for name, module in layers.items() for key, p in module.named_parameters()
-    }
+        return norms((name, p.grad) for name, p, v in self._versions if p.grad is not None and p._version != v)

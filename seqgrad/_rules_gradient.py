@@ -10,7 +10,7 @@ import torch
 from seqgrad._finding import Finding
 from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import above_zero
-from seqgrad._rules_state import large_state
+from seqgrad._rules_state import closed, large_state
 
 _RECENT = 64  # observed steps that a running median looks back on
 _LEAST = 5  # and how many it needs
@@ -172,7 +172,7 @@ class LossScale:
         t, value = seen.timestep(seen.start), seen.peak
         facts = entry.facts_of(seen.series.key)
         half = facts is not None and facts.dtype == torch.float16  # Underflow's
-        if half or not 0 < value < self.low or len(entry.history) >= self.first:
+        if half or not 0 < value < self.low or len(entry.history) >= self.first or closed(facts):
             return None
         text = (
             f"||dL/dh_t|| over the batch is at most {value:.3g} in the layer next to the loss, which enters at t={t}: "

@@ -8,7 +8,7 @@ import torch
 
 from seqgrad import _figures
 from seqgrad._finding import Finding
-from seqgrad._observation import Observation
+from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import LAYOUT_STEPS, share, submodule
 from seqgrad._series import Series
 from seqgrad._watch import Facts
@@ -20,8 +20,8 @@ class SwappedAxes:
 
     Two signs. Only the first or the last sample gets any gradient, and gets it afresh at every timestep: the output is
     read at one sample instead of one timestep. Or the input's neighbours along the batch are alike and those along
-    time are not: correlations above ``along_batch`` and below ``along_time``, what all samples share taken out. Both
-    are looked at in the first three observed steps.
+    time are not: correlations above ``along_batch`` and below ``along_time`` (in little data: below what noise has by
+    chance), what all samples share taken out. Both are looked at in the first three observed steps.
     """
 
     along_batch: float = 0.5
@@ -72,8 +72,8 @@ class SwappedAxes:
         axes = facts.tensors.get("x_axes")
         if axes is None or not _figures.all_finite(axes):
             return None
-        time, batch = float(axes[0]), float(axes[1])
-        if batch <= self.along_batch or abs(time) >= self.along_time:
+        time, batch, chance = axes.tolist()
+        if batch <= self.along_batch or abs(time) >= max(self.along_time, min(3 * chance, batch / 2)):
             return None
         text = (
             f"neighbouring samples of its input are alike (correlation {batch:.2f}, threshold {self.along_batch:g}) "
@@ -147,9 +147,8 @@ class ReadTooEarly:
     def check(self, entry: Observation) -> list[Finding]:
         found = []
         for key in entry.keys:
-            passes = [seen.series for seen in entry.passes(key)]
-            if all(_at_first_step_only(series) for series in passes):
-                found.append(self._read(entry, passes[-1]))
+            if all(_at_first_step_only(seen) for seen in entry.passes(key)):
+                found.append(self._read(entry, entry.last(key).series))
         return found
 
     def _read(self, entry: Observation, series: Series) -> Finding:
@@ -166,14 +165,13 @@ class ReadTooEarly:
         )  # fmt: skip
 
 
-def _at_first_step_only(series: Series) -> bool:
+def _at_first_step_only(seen: Pass) -> bool:
+    series = seen.series
     if series.name == "cell" or series.steps < 3 or not series.batch:
         return False
+    if not series.reverse or series.lengths is None:
+        first = series.steps - 1 if series.reverse else 0
+        return seen.norms[first] != 0 and not any(norm for t, norm in enumerate(seen.norms) if t != first)
     reached = series.grad_h != 0
-    if not series.reverse:
-        first = reached[0]
-    elif series.lengths is None:
-        first = reached[-1]
-    else:
-        first = reached.gather(0, (series.lengths - 1).clamp(min=0).unsqueeze(0))[0]
-    return bool(first.any()) and int(reached.sum()) == int(first.sum())
+    first_steps = reached.gather(0, (series.lengths - 1).clamp(min=0).unsqueeze(0))[0]
+    return bool(first_steps.any()) and int(reached.sum()) == int(first_steps.sum())

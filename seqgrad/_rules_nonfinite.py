@@ -32,9 +32,10 @@ class NonFinite:
 
     def _forward(self, entry: Observation) -> Finding | None:
         for facts in entry.facts:
-            if _figures.all_finite(facts.tensors["peak"]):
+            _, extent = facts.extent
+            if _figures.all_finite(extent):
                 continue
-            bad = ~torch.isfinite(facts.tensors["peak"])
+            bad = ~torch.isfinite(extent)
             weight = next((n for n, v in entry.weights.items() if _belongs(n, facts) and not math.isfinite(v)), None)
             if weight is not None:
                 text = "this weight is not finite itself, so no state can be; go back to the last good checkpoint"
@@ -48,7 +49,8 @@ class NonFinite:
 
     def _born(self, entry: Observation, facts: Facts, bad: torch.Tensor) -> Finding:
         t, n = _first(bad, facts.reverse)
-        value = float(facts.tensors["peak"][t, n])
+        what, extent = facts.extent
+        value = float(extent[t, n])
         source = facts.tensors.get("x_peak")
         if source is not None and not bool(torch.isfinite(source[t, n])):
             value = float(source[t, n])
@@ -59,10 +61,10 @@ class NonFinite:
             action = "seqgrad.detach(state)"
         else:
             before = t + 1 if facts.reverse else t - 1
-            grown = float(facts.tensors["peak"][before, n]) if 0 <= before < facts.steps else 0.0
+            grown = float(extent[before, n]) if 0 <= before < facts.steps else 0.0
             text = (
                 f"the hidden state turns {_word(value)} in the forward pass at t={t}, sample {n}, the first of this "
-                f"step (|h| was {grown:.3g} one step earlier); give W_hh a gain of 1"
+                f"step ({what} was {grown:.3g} one step earlier); give W_hh a gain of 1"
             )
             action = f"seqgrad.init.orthogonal_({submodule(facts.layer)})"
         return entry.finding(
@@ -71,6 +73,8 @@ class NonFinite:
         )  # fmt: skip
 
     def _backward(self, entry: Observation) -> Finding | None:
+        if all(seen.finite for key in entry.keys for seen in entry.passes(key)):
+            return None
         for series in entry.record._log.passes:  # in order of arrival, that is, of backprop
             hit = None if _figures.all_finite(series.data) else series.first_nonfinite()
             if hit is None:

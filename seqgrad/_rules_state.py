@@ -10,7 +10,8 @@ from seqgrad import _figures
 from seqgrad._finding import Finding, Severity
 from seqgrad._observation import Observation
 from seqgrad._rules_check import above_zero, share, submodule
-from seqgrad._watch import Facts
+from seqgrad._watch import BOUNDED, Facts
+from seqgrad.init import KEEPS
 
 _GATE_NAMES = {
     "i": "input gate", "f": "forget gate", "g": "cell candidate", "o": "output gate", "r": "reset gate",
@@ -80,7 +81,7 @@ class Saturation:
 
     def _gates(self, entry: Observation, facts: Facts) -> list[Finding]:
         low, high = facts.tensors["gates_low"], facts.tensors["gates_high"]
-        keeps = facts.gates.index("f" if facts.cell == "lstm" else "z")
+        keeps = facts.gates.index(KEEPS[facts.cell])
         memory = float(high[keeps].mean()) > self.frac  # open for long: chrono initialisation, or learnt
         found = []
         for k, gate in enumerate(facts.gates):
@@ -117,6 +118,11 @@ class Saturation:
                 )
             )
         return _worst(found)
+
+
+def closed(facts: Facts | None) -> bool:
+    """Whether one of its gates is closed in most places, so that hardly any gradient can pass."""
+    return facts is not None and "gates_low" in facts.tensors and bool((facts.tensors["gates_low"].mean(1) > 0.5).any())
 
 
 def _worst(found: list[Finding]) -> list[Finding]:
@@ -162,14 +168,13 @@ class DeadUnits:
         )  # fmt: skip
 
 
-_BOUNDED = ("rnn_tanh", "gru", "lstm")
 _GROWTH = 10.0  # times the state of the first step
 _LARGE = 10.0  # a state beyond it makes the gradients of the weights that read it as large, whatever the loss
 
 
 def large_state(entry: Observation) -> bool:
     """Whether a hidden state is so large that parameters' gradients are large because of it."""
-    return any(f.cell not in _BOUNDED and bool((_peaks(f)[0] > _LARGE).any()) for f in entry.facts)
+    return any(f.cell not in BOUNDED and bool((_peaks(f)[0] > _LARGE).any()) for f in entry.facts)
 
 
 def _peaks(facts: Facts) -> tuple[torch.Tensor, torch.Tensor]:
@@ -200,7 +205,7 @@ class ExplodingState:
         above_zero("abs", self.abs)
 
     def check(self, entry: Observation) -> list[Finding]:
-        latest = {facts.key: facts for facts in entry.facts if facts.cell not in _BOUNDED}
+        latest = {facts.key: facts for facts in entry.facts if facts.cell not in BOUNDED}
         return [hit for facts in latest.values() if (hit := self._grown(entry, facts))]
 
     def _grown(self, entry: Observation, facts: Facts) -> Finding | None:

@@ -141,8 +141,10 @@ class LearningRate:
                 f"{self.update:g}, usual 0.001: the learning rate is too high; lower it"
             )
             return [self._found(entry, layer, value, self.update, text)]
+        if entry.loss is None or not math.isfinite(entry.loss) or value <= self.update / 10:
+            return []
         losses = [e.loss for e in entry.history.recent(_RECENT) if e.loss is not None and math.isfinite(e.loss)]
-        if entry.loss is None or not math.isfinite(entry.loss) or len(losses) < _LEAST or value <= self.update / 10:
+        if len(losses) < _LEAST:
             return []
         usual = sorted(losses)[len(losses) // 2]
         if usual <= 0 or entry.loss <= self.spike * usual:

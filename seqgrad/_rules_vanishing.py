@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
@@ -132,11 +133,11 @@ class Vanishing:
         tails = self._contributions(seen, facts)
         rest = None
         if tails is not None:
-            unseen = (tails < self.eps).nonzero()
-            if not len(unseen):
+            unseen = next((k for k, share in enumerate(tails) if share < self.eps), None)
+            if unseen is None:
                 return None
-            lag = max(lag, int(unseen[0]))
-            rest = float(tails[lag])
+            lag = max(lag, unseen)
+            rest = tails[lag]
         lost = len(seen.profile) - lag
         if lost < max(2.0, _STRETCH * len(seen.profile)):
             return None
@@ -155,8 +156,8 @@ class Vanishing:
         )  # fmt: skip
 
     @staticmethod
-    def _contributions(seen: Pass, facts: Facts | None) -> torch.Tensor | None:
-        """``[K]`` share of dW_hh that the steps from lag k on contribute, None where the hidden states are unknown."""
+    def _contributions(seen: Pass, facts: Facts | None) -> list[float] | None:
+        """By lag k, the share of dW_hh that the steps from lag k on contribute; None where the states are unknown."""
         series = seen.series
         if facts is None or facts.steps != series.steps or facts.batch != series.batch or not facts.batch:
             return None
@@ -166,18 +167,17 @@ class Vanishing:
             inside = _figures.alive(series.steps, series.batch, series.lengths)
             more = torch.cat([inside[1:], torch.zeros_like(inside[:1])])
             before = torch.where(more, torch.cat([h[1:], start]), start)
-        delta = series.grad_h.double()
+        delta = series.grad_h
         if series.grad_c is not None:
-            delta = torch.maximum(delta, series.grad_c.double())
+            delta = torch.maximum(delta, series.grad_c)
         if series.lengths is not None:
             delta, _ = _figures.by_lag(delta, series.lengths, series.reverse)
             before, _ = _figures.by_lag(before, series.lengths, series.reverse)
-        shares = _figures.contribution(delta, before, None)
-        if series.lengths is None and not series.reverse:  # by timestep still: the steps from lag k on come first
-            rest = shares.cumsum(dim=0).flip(0)
-        else:
-            rest = shares.flip(0).cumsum(dim=0).flip(0)
-        return rest if math.isfinite(float(rest[0])) else None
+        shares = _figures.contribution(delta, before, None).tolist()
+        if series.lengths is not None or series.reverse:  # by lag; else by timestep, where the farthest comes first
+            shares.reverse()
+        rest = list(accumulate(shares))
+        return rest[::-1] if math.isfinite(rest[-1]) else None
 
     def _hidden(self, entry: Observation, seen: Pass) -> Finding | None:
         series, factor = seen.series, seen.transmission

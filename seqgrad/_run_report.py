@@ -1,23 +1,27 @@
-"""``seqgrad report``: run files as one HTML page with figures, tables, findings and environment."""
+"""``seqgrad report``: run files and saved records as one HTML page with figures, tables, findings and environment."""
 
 from __future__ import annotations
 
 import html
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import _html, display
+from seqgrad import _html, display, rules
+from seqgrad._finding import worst_first
+from seqgrad._observation import Observation
 from seqgrad._page import environment, figure, page, png, write_whole
 from seqgrad._record_text import sparkline
 from seqgrad._tail import Tail
+from seqgrad.history import History
+from seqgrad.record import GradientRecord
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from seqgrad._finding import Finding
-    from seqgrad.history import History
 
 DRAWN = 4  # series per run that get figures; the table has them all
 FINDINGS = 200  # per run; the newest
@@ -42,7 +46,8 @@ TEXT = {
         "title": "Gradients of a training", "titles": "Gradients of {0} trainings", "runs": "Runs",
         "compared": "The last recorded gradient of every run",
         "compared.caption": "Series {0}, each run at its last recorded step.",
-        "span": "{0} recorded steps, from step {1} to step {2}.", "empty": "This run has no recorded step yet.",
+        "span": "{0} recorded steps, from step {1} to step {2}.", "record": "A saved record, {0} passes of {1} series.",
+        "empty": "This run has no recorded step yet.",
         "torn": "Its last line is torn and was left out: the run was being written, or was killed.",
         "loss": "loss", "findings": "Findings", "older": "{0} older findings are left out.", "more": "{0} more",
         "series": "Series",
@@ -62,6 +67,7 @@ TEXT = {
         "runs": "Entrenamientos", "compared": "El último gradiente registrado de cada entrenamiento",
         "compared.caption": "Serie {0}, cada entrenamiento en su último paso registrado.",
         "span": "{0} pasos registrados, del paso {1} al paso {2}.",
+        "record": "Un registro guardado: {0} pasadas de {1} series.",
         "empty": "Este entrenamiento aún no tiene ningún paso registrado.",
         "torn": "Su última línea está cortada y se dejó fuera: se estaba escribiendo o el proceso fue interrumpido.",
         "loss": "pérdida", "findings": "Hallazgos", "older": "Se omiten {0} hallazgos anteriores.", "more": "{0} más",
@@ -83,23 +89,44 @@ TEXT = {
 
 
 def load_runs(path: Path) -> dict[str, History]:
-    """The run file, or all ``*.jsonl`` of a folder, by file name without its ending.
+    """The run file or saved record, or all ``*.jsonl`` and ``*.npz`` of a folder, by file name without its ending.
 
     Raises:
-        OSError: cannot be read. ValueError: a folder without run files; a file that is foreign, damaged or newer.
+        OSError: cannot be read. ValueError: a folder without either; a file that is foreign, damaged or newer.
     """
-    files = sorted(path.glob("*.jsonl")) if path.is_dir() else [path]
+    files = sorted([*path.glob("*.jsonl"), *path.glob("*.npz")]) if path.is_dir() else [path]
     if not files:
-        raise ValueError(f"the folder {path} holds no run file (*.jsonl); a training writes one with "
-                         f"sinks=[seqgrad.sinks.JSONL({str(path / 'run.jsonl')!r})]")  # fmt: skip
+        raise ValueError(f"the folder {path} holds no run file (*.jsonl) and no saved record (*.npz); a training "
+                         f"writes one with sinks=[seqgrad.sinks.JSONL({str(path / 'run.jsonl')!r})]")  # fmt: skip
     runs: dict[str, History] = {}
     for file in files:
+        if _is_record(file):
+            runs[file.stem if file.stem not in runs else file.name] = _of_record(file)
+            continue
         tail = Tail(file, keep=None)
         tail.poll()
         runs[file.stem] = tail.history
         if tail.torn:
             tail.history.header["torn"] = True
     return runs
+
+
+def _is_record(path: Path) -> bool:
+    """By its first bytes, whatever its name: a record is a zip file."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"PK"
+
+
+def _of_record(path: Path) -> History:
+    """A saved record as a history of one step, with what the rules find in it."""
+    record = GradientRecord.load(path)
+    seen = Observation.of_record(record)
+    facts = {"kind": "record", "passes": len(record._log.passes), "layers": ", ".join(map(repr, record.layers))}
+    run = History(None, header=facts if record.rank is None else {**facts, "rank": record.rank})
+    found = worst_first([finding for rule in rules.default() for finding in rule.check(seen)])
+    if record:
+        run.append(replace(seen, step=0).entry(), found)
+    return run
 
 
 def write_runs(runs: Mapping[str, History], out: Path, *, lang: str = "en") -> Path:
@@ -130,7 +157,10 @@ def _run(number: int, name: str, run: History, lang: str) -> str:
     if not len(run):
         parts.append(f"<p>{text['empty']}</p>\n")
     else:
-        span = text["span"].format(len(run), run.steps[0], run.steps[-1])
+        if run.header.get("kind") == "record":
+            span = text["record"].format(run.header["passes"], len(run.series))
+        else:
+            span = text["span"].format(len(run), run.steps[0], run.steps[-1])
         known = [entry.loss for entry in run.entries if entry.loss is not None]
         last = run.entries[-1].loss
         told = "" if last is None else f" {text['loss']}: {'NaN' if math.isnan(last) else f'{last:.4g}'}"
@@ -196,7 +226,8 @@ def _figures(run: History, lang: str) -> str:
             name, steps[0], steps[-1], *(f"{v:.3g}" for v in (norm[0], norm[-1])), len(norm) - 1
         )
         parts.append(f"<h3>{html.escape(name)}</h3>\n" + '<div class="pair">\n')
-        parts.append(_picture(run, "heatmap", name, _heatmap_alt(run, name, lang), lang))
+        if len(steps) > 1:
+            parts.append(_picture(run, "heatmap", name, _heatmap_alt(run, name, lang), lang))
         parts.append(_picture(run, "flow", name, flow, lang) + "</div>\n")
     return "".join(parts)
 

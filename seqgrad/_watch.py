@@ -5,21 +5,21 @@ Nothing here waits for the device. Every figure is ``[T, N]`` or smaller, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from seqgrad import _figures
+from seqgrad import _figures, _ops
 from seqgrad._recorder import Forward
-from seqgrad.analysis._gates import activations as gate_formulas
+from seqgrad.analysis._gates import activations
+from seqgrad.init import CANDIDATES, GATES
 
 CALLS_SEEN = 32  # calls of one layer within a step that are looked at; the rest are recorded in the backward alone
-_GATES = {"gru": ("r", "z", "n"), "lstm": ("i", "f", "g", "o")}
 _SAMPLED_STEPS, _SAMPLED_BATCH = 32, 4  # gates are recomputed at these many places only: all of them cost a forward
 _CORRELATED = (256, 64, 8)  # at most so many timesteps, samples and features of the input are correlated
+BOUNDED = ("rnn_tanh", "gru", "lstm")  # cells whose states their nonlinearity keeps near 1
 _GRAPH_DEPTH = 64  # nodes behind an initial state that are searched for one of an earlier training step
 
 
@@ -28,12 +28,13 @@ class Facts:
     """One forward of one layer and direction, in figures.
 
     ``tensors``, on the device until gathered:
-        peak ``[T, N]`` largest |h|; norm ``[T, N]`` L2 norm of h; start ``[N]`` norm of the initial state; saturated
+        norm ``[T, N]`` L2 norm of h; peak ``[T, N]`` largest |h|, of cells that do not bound it; start ``[N]`` norm of
+        the initial state; saturated
         ``[T, N]`` share of units beyond the level; dead ``[T]`` (relu) share of units that are 0 in every sample from
         this step to the end of the run; gates_low, gates_high ``[G, S]`` share of gate activations beyond the level
         at the timesteps ``times``; x_peak ``[T, N]`` largest |x|; x_tail ``[N]`` how many of the last steps of x are
-        the same vector, that of the longest such tail, 0 if only one; x_axes ``[2]`` correlation of neighbours along
-        time and along the batch.
+        the same vector, that of the longest such tail, 0 if only one; x_axes ``[3]`` correlation of neighbours along
+        time and along the batch, and how large that of white noise would be.
     """
 
     layer: str
@@ -58,7 +59,21 @@ class Facts:
 
     @property
     def gates(self) -> tuple[str, ...]:
-        return _GATES.get(self.cell, ())
+        """Names of its gates; none for cells that have a single one, the unit itself."""
+        names = GATES[_ops.CELLS[self.cell].gates]
+        return names if len(names) > 1 else ()
+
+    @property
+    def extent(self) -> tuple[str, Tensor]:
+        """What tells a finite state from others, ``[T, N]``, and its name: the peak where it is known."""
+        return ("|h|", self.tensors["peak"]) if "peak" in self.tensors else ("||h||", self.tensors["norm"])
+
+    def bring_home(self, tensors: dict[str, Tensor], lengths: Tensor | None) -> None:
+        """Take what was gathered, on the CPU, in place of what is on the device; steps beyond a length become 0."""
+        if lengths is not None:
+            inside = _figures.alive(self.steps, self.batch, lengths)
+            tensors = {k: torch.where(inside, v, 0.0) if v.shape == inside.shape else v for k, v in tensors.items()}
+        self.tensors, self.lengths = tensors, lengths
 
 
 class Watcher:
@@ -84,9 +99,10 @@ class Watcher:
         running = torch._C._current_graph_task_id() != -1
         if running and key in self._seen:
             return  # a checkpoint recomputes in the backward what was seen in the forward
-        for end in (forward.out, *forward.ends):
-            if end is not None and end.requires_grad:
-                end.register_hook(self._on_gradient)
+        # One hook at each node of the graph that made them, and not at each tensor: they may share it.
+        nodes = {end.grad_fn for end in (forward.out, *forward.ends) if end is not None and end.grad_fn is not None}
+        for node in nodes:
+            node.register_prehook(self._on_gradients)
         count = self._seen.get(key, 0)
         self._seen[key] = count + 1
         if forward.out.dim() == 2:  # a cell: its calls are the timesteps, judged together at the end of the block
@@ -95,7 +111,7 @@ class Watcher:
         elif count < CALLS_SEEN:
             self._add(layer, call, forward)
 
-    def _on_gradient(self, gradient: Tensor) -> None:
+    def _on_gradients(self, gradients: object) -> None:
         self._before_backward()
 
     def gradient_arrives(self) -> None:
@@ -119,7 +135,7 @@ class Watcher:
             layer, forward.series, forward.cell, forward.reverse, call, steps, batch, hidden, forward.out.dtype,
             forward.out.device.type, bool(getattr(forward.module, "truncate", None)),
             lengths=None if forward.lengths is None else forward.lengths.detach().clone(),
-            attached=self._marker is not None and reaches_back(forward.h0, self._marker),
+            attached=forward.h0.requires_grad and self._marker is not None and reaches_back(forward.h0, self._marker),
         )  # fmt: skip
         _states(facts, forward, self._level)
         if facts.gates and steps and batch:
@@ -136,13 +152,14 @@ class Watcher:
 
 
 def _states(facts: Facts, forward: Forward, level: float) -> None:
-    out, empty = forward.out.detach(), forward.out.numel() == 0
-    size, tensors = out.abs(), facts.tensors
-    tensors["peak"] = size.new_zeros(size.shape[:2]) if empty else size.amax(dim=2)
-    tensors["norm"] = torch.linalg.vector_norm(out, dim=2, dtype=_wide(out))
-    tensors["start"] = torch.linalg.vector_norm(forward.h0.detach(), dim=1, dtype=_wide(out))
+    out, empty, tensors, wide = forward.out, forward.out.numel() == 0, facts.tensors, _wide(forward.out)
+    tensors["norm"] = torch.linalg.vector_norm(out, dim=2, dtype=wide)
+    tensors["start"] = torch.linalg.vector_norm(forward.h0, dim=1, dtype=wide)
+    if forward.cell not in BOUNDED:
+        tensors["peak"] = out.new_zeros(out.shape[:2]) if empty else out.abs().amax(dim=2)
     if forward.cell == "rnn_tanh":
-        tensors["saturated"] = size.gt_(level).mean(dim=2, dtype=torch.float32)  # ones and zeros in place: 4x as fast
+        # Ones and zeros in place: 4x as fast.
+        tensors["saturated"] = out.abs().gt_(level).mean(dim=2, dtype=torch.float32)
     if forward.cell == "rnn_relu" and not empty:
         silent = (out == 0).all(dim=1).to(torch.float32)  # [T, H]
         silent = silent if forward.reverse else silent.flip(0)
@@ -155,51 +172,40 @@ def _wide(values: Tensor) -> torch.dtype:
     return torch.float64 if values.dtype == torch.float64 else torch.float32
 
 
-class _Places(NamedTuple):
-    """The sampled places in the form that the formulas of the gates take; S timesteps, n samples."""
-
-    cell: str
-    x: Tensor  # [S, n, I]
-    previous: Tensor  # [S, n, P]
-    weights: Sequence[Tensor | None]
-
-
 def _gates(facts: Facts, forward: Forward, level: float) -> None:
     """Shares of saturated gates at up to 32 timesteps of up to 4 samples, from one product over all of them."""
-    out, steps, h0 = forward.out.detach(), facts.steps, forward.h0.detach()
+    out, steps = forward.out, facts.steps
     stride, every = -(-steps // _SAMPLED_STEPS), -(-facts.batch // _SAMPLED_BATCH)
     offset = (steps - 1) % stride if forward.reverse else 0  # the first step of the run is always among them
     facts.times = list(range(offset, steps, stride))
-    count, start = len(facts.times), h0[::every].unsqueeze(0)
+    count, start = len(facts.times), forward.h0[::every].unsqueeze(0)
     # Slices throughout: an index would have to be copied to the device.
     before = out[offset + 1 :: stride, ::every] if forward.reverse else out[stride - 1 :: stride, ::every][: count - 1]
     before = torch.cat([before, start] if forward.reverse else [start, before])
-    alive = torch.ones(before.shape[:2], dtype=torch.bool, device=out.device)
+    weight = None  # of each place, 1 in all
     if forward.lengths is not None:
         times = torch.arange(offset, steps, stride, device=out.device).unsqueeze(1)
         limits = forward.lengths[::every]
-        alive = times < limits
         if forward.reverse:  # a short sample begins at its last step, from the initial state
             before = torch.where((times + 1 < limits).unsqueeze(2), before, start)
-    places = _Places(forward.cell, forward.x.detach()[offset::stride, ::every], before, forward.weights)
-    named = gate_formulas(cast(Any, places))
-    weight = alive.to(torch.float32)
-    total = weight.sum(dim=1).clamp(min=1)
-    low: list[Tensor] = []
-    high: list[Tensor] = []
-    for gate in facts.gates:
-        values = named[gate]
-        if gate in "ng":  # a tanh: both ends count as high
-            ends = values.abs().gt_(level), torch.zeros_like(values)
-        else:
-            ends = values.gt(level), values.lt(1 - level)
-        for found, end in zip((high, low), ends, strict=True):
-            found.append((end.mean(dim=2, dtype=torch.float32) * weight).sum(dim=1) / total)
-    facts.tensors["gates_high"], facts.tensors["gates_low"] = torch.stack(high), torch.stack(low)
+        alive = (times < limits).to(torch.float32)  # [S, n]
+        weight = alive / alive.sum(dim=1, keepdim=True).clamp(min=1)
+    named = activations(forward.cell, forward.x[offset::stride, ::every], before, forward.weights)
+    # A candidate is a tanh: both of its ends count as high, and low it never is.
+    values = torch.stack([named[gate].abs() if gate in CANDIDATES else named[gate] for gate in facts.gates])
+    sides = torch.stack([values.gt(level), values.lt(1 - level)])  # [2, G, S, n, H]
+    if weight is None:
+        shares = sides.mean(dim=(3, 4), dtype=torch.float32)
+    else:
+        shares = (sides.mean(dim=4, dtype=torch.float32) * weight).sum(dim=3)
+    for k, gate in enumerate(facts.gates):
+        if gate in CANDIDATES:
+            shares[1, k] = 0
+    facts.tensors["gates_high"], facts.tensors["gates_low"] = shares.unbind()
 
 
 def _inputs(facts: Facts, forward: Forward, layout: bool) -> None:
-    x = forward.x.detach()
+    x = forward.x
     facts.tensors["x_peak"] = x.abs().amax(dim=2)
     if not layout:
         return
@@ -215,28 +221,25 @@ def _inputs(facts: Facts, forward: Forward, layout: bool) -> None:
         variance = part.square().mean()
         along_time = (part[1:] * part[:-1]).mean() / variance
         along_batch = (part[:, 1:] * part[:, :-1]).mean() / variance
-        facts.tensors["x_axes"] = torch.stack([along_time, along_batch])
+        chance = (part.shape[0] * part.shape[2]) ** -0.5
+        facts.tensors["x_axes"] = torch.stack([along_time, along_batch, part.new_full((), chance)])
 
 
 # -- the graph ---------------------------------------------------------------------------------------------------------
-def graph_marker() -> int | None:
-    """Autograd's running number in this thread: nodes made later have a higher one. None where there is no graph."""
-    if torch.is_inference_mode_enabled():
-        return None
-    with torch.enable_grad():
-        node = torch.zeros((), requires_grad=True).view(()).grad_fn
-    return None if node is None else int(node._sequence_nr())
+def graph_marker() -> int:
+    """Autograd's running number in this thread: that of the node that is made next."""
+    return int(torch._C._autograd._get_sequence_nr())
 
 
 def reaches_back(state: Tensor, marker: int) -> bool:
-    """Whether the nearest nodes behind ``state`` include one from before ``marker``."""
+    """Whether the nearest nodes behind ``state`` include one from before ``marker`` was taken."""
     waiting, seen = [state.grad_fn], 0
     while waiting and seen < _GRAPH_DEPTH:
         node = waiting.pop(0)
         if node is None:
             continue
         seen += 1
-        if int(node._sequence_nr()) <= marker:  # leaves have the highest number of all
+        if int(node._sequence_nr()) < marker:  # leaves have the highest number of all
             return True
         waiting += [parent for parent, _ in node.next_functions]
     return False
@@ -245,28 +248,15 @@ def reaches_back(state: Tensor, marker: int) -> bool:
 # -- home --------------------------------------------------------------------------------------------------------------
 @torch.no_grad()
 def gather(tensors: list[Tensor]) -> list[Tensor]:
-    """The tensors as float64 on the CPU, with one copy, and so one wait, per device."""
-    home: list[Tensor | None] = [None] * len(tensors)
+    """The tensors on the CPU, in their own dtypes, with one copy, and so one wait, per device."""
+    home = list(tensors)
     for device in {t.device for t in tensors}:
-        chosen = [k for k, t in enumerate(tensors) if t.device == device]
         if device.type == "cpu":
-            for k in chosen:
-                home[k] = tensors[k].to(torch.float64)
             continue
+        chosen = [k for k, t in enumerate(tensors) if t.device == device]
         wide = torch.float32 if device.type == "mps" else torch.float64
-        flat = torch.cat([tensors[k].detach().reshape(-1).to(wide) for k in chosen]).cpu().to(torch.float64)
+        flat = torch.cat([tensors[k].detach().reshape(-1).to(wide) for k in chosen]).cpu()
         parts = flat.split([tensors[k].numel() for k in chosen])
         for k, part in zip(chosen, parts, strict=True):
-            home[k] = part.view(tensors[k].shape)
-    return [t for t in home if t is not None]
-
-
-def at_home(facts: Facts, values: dict[str, Tensor], lengths: Tensor | None) -> Facts:
-    """The same facts with their tensors on the CPU, steps beyond a sample's length 0."""
-    if lengths is not None:
-        inside = _figures.alive(facts.steps, facts.batch, lengths)
-        values = {
-            name: torch.where(inside, value, 0.0) if value.shape == inside.shape else value
-            for name, value in values.items()
-        }
-    return replace(facts, tensors=values, lengths=lengths)
+            home[k] = part.view(tensors[k].shape).to(tensors[k].dtype)
+    return home

@@ -17,7 +17,9 @@ from torch.nn.modules.rnn import RNNCellBase
 
 _Recurrent = TypeVar("_Recurrent", bound=torch.nn.Module)
 
-GATES: dict[int, tuple[str, ...]] = {1: ("h",), 3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}
+GATES: dict[int, tuple[str, ...]] = {1: ("h",), 3: ("r", "z", "n"), 4: ("i", "f", "g", "o")}  # by their number
+KEEPS = {"lstm": "f", "gru": "z"}  # the gate that multiplies what the state was
+CANDIDATES = ("n", "g")  # a tanh each; the other gates are sigmoids
 
 
 class Spectrum(NamedTuple):

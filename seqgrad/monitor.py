@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from seqgrad import rules as rules_module
 from seqgrad._block import Block
 from seqgrad._finding import Finding, worst_first
 from seqgrad._observation import Observation
-from seqgrad._parameters import Clearing, Movement, recurrent_layers, unconverted_layers
+from seqgrad._parameters import Clearing, Movement, named, norms, recurrent_layers, unconverted_layers
 from seqgrad._rules_check import LAYOUT_STEPS
 from seqgrad._watch import graph_marker
 from seqgrad.history import History, run_header
@@ -130,11 +131,13 @@ class Monitor:
         self._depth = 0
         self._block: Block | None = None
         self._blocks: list[Block] = []
+        self._due = self.is_due(self._step)
         self._entered = False  # a block was entered since the last step()
         self._marker: int | None = None
         self._clearing: Clearing | None = None
-        self._movement: Movement | None = None
-        self._moved: tuple[int, dict[str, Tensor]] | None = None
+        self._weights: dict[str, Tensor] = {}  # norms at the beginning of this step
+        self._moving: Movement | None = None  # begun with the last observed step
+        self._moved: Movement | None = None  # measured when the step after it began
         self._running: dict[tuple[str, str, str], Finding] = {}  # findings of the last observed step
         self._told: set[str] = set()
         self._level = next((r.level for r in self.rules if isinstance(r, rules_module.Saturation)), 0.99)
@@ -158,8 +161,9 @@ class Monitor:
             return self
         if not self._entered:
             self._entered = True
-            self._begin()
-        if self.is_due(self._step):
+            if self._due or self._moving is not None:
+                self._begin()
+        if self._due:
             if len(self._blocks) >= _BLOCKS:
                 self._tell_once(
                     f"{len(self._blocks)} blocks since the last Monitor.step(): call step() after every training step; "
@@ -168,17 +172,18 @@ class Monitor:
                 return self
             clearing = self._clearing if not self._blocks else None
             layout = len(self.history) < LAYOUT_STEPS
-            self._block = Block(self.model, self._layers, self._level, layout, self._marker, clearing)
+            self._block = Block(self.model, self._weights, self._level, layout, self._marker, clearing)
             self._block.start()
         return self
 
     def _begin(self) -> None:
         """Once per training step, before its first forward: what spans two steps is measured here."""
-        if self._movement is not None:
-            self._moved = self._step - 1, self._movement.measure(self._layers)
-            self._movement = None
-        if self.is_due(self._step):
-            self._movement = Movement(self._layers)
+        if self._moving is not None:
+            self._moving.measure()
+            self._moved, self._moving = self._moving, None
+        if self._due:
+            self._weights = norms(named(self._layers).items())
+            self._moving = Movement(self._step, self._layers, self._weights)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -213,15 +218,16 @@ class Monitor:
         Raises:
             FindingError: with ``on_finding="raise"``, on a new finding of severity warning or error.
         """
-        step, due = self._step, self.is_due(self._step)
+        step, entered = self._step, self._entered
+        self._entered = False
+        self._step += 1
+        if not self._due:
+            self._prepare()
+            return []
         if self._block is not None:  # called inside the block
             self._close()
         blocks, self._blocks = self._blocks, []
-        entered, self._entered = self._entered, False
-        self._step += 1
         try:
-            if not due:
-                return []
             if not entered:
                 self._tell_once(
                     f"Monitor.step() ended step {step}, and nothing was recorded: run forward and backward inside "
@@ -234,8 +240,8 @@ class Monitor:
 
     def _prepare(self) -> None:
         """For the next step, if it is a scheduled one."""
-        self._marker, self._clearing = None, None
-        if self.is_due(self._step):
+        self._due = self.is_due(self._step)
+        if self._due:
             self._marker = graph_marker()
             self._clearing = Clearing(self._layers)
 
@@ -270,8 +276,6 @@ class Monitor:
         return findings
 
     def _with_since(self, findings: list[Finding]) -> list[Finding]:
-        from dataclasses import replace
-
         result = []
         for finding in findings:
             before = self._running.get(finding.identity)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 
 import pytest
+import torch
 from browser import load, measure
 from click.testing import CliRunner
 from pages import Page
 from runs import FINDINGS, STEPS, history, write
 
+import seqgrad as sg
 from seqgrad import _page, _run_report
 from seqgrad.cli import main
 from seqgrad.experiments.texts import LANGUAGES
@@ -176,3 +179,35 @@ def test_wrong_paths_are_usage_errors(tmp_path):
     path = write(tmp_path / "run.jsonl", 1)
     taken = call("report", path, "-o", tmp_path / "run.jsonl" / "deeper.html")
     assert taken.exit_code == 2 and "--out: cannot write" in taken.stderr
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_a_saved_record_is_reported_with_what_the_rules_find_in_it(tmp_path, monkeypatch, lang):
+    monkeypatch.setattr(_page, "DOTS_PER_INCH", 40)
+    rnn = sg.init.identity_(sg.RNN(3, 8), 0.5)  # halves at zero input
+    with sg.record(rnn) as record:
+        rnn(torch.zeros(40, 2, 3))[0][-1].sum().backward()
+    record.save(tmp_path / "one.npz")
+    result = call("report", tmp_path / "one.npz", "--lang", lang)
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert _run_report.TEXT[lang]["record"].format(1, 1) in text
+    assert "from t=29 on" in text  # 2^-10 < 1e-3
+    images = Page(tmp_path / "one.html").all("img")
+    assert len(images) == 1 and "l0" in images[0]["alt"]
+
+
+def test_runs_and_records_of_a_folder_share_a_page_and_foreign_archives_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(_page, "DOTS_PER_INCH", 40)
+    write(tmp_path / "run.jsonl")
+    rnn = sg.GRU(3, 8)
+    with sg.record(rnn) as record:
+        rnn(torch.randn(9, 2, 3))[0][-1].sum().backward()
+    record.save(tmp_path / "run.npz")
+    assert list(_run_report.load_runs(tmp_path)) == ["run", "run.npz"]
+    assert call("report", tmp_path).exit_code == 0
+    with zipfile.ZipFile(tmp_path / "theirs.npz", "w") as archive:
+        archive.writestr("x", "y")
+    result = call("report", tmp_path / "theirs.npz")
+    assert result.exit_code == 2
+    assert "theirs.npz" in result.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
@@ -13,31 +13,31 @@ from torch.nn.functional import linear
 from seqgrad import _ops
 from seqgrad.analysis import _trace
 from seqgrad.analysis._trace import Lengths, Trace
-from seqgrad.init import GATES
+from seqgrad.init import CANDIDATES, GATES, KEEPS
 
 if TYPE_CHECKING:
     import pandas
 
     from seqgrad.display import GatesDisplay
 
-_KEEPS = {"lstm": "f", "gru": "z"}  # the gate that multiplies what the state was
 
-
-def activations(trace: Trace) -> dict[str, Tensor]:
+def activations(cell: str, x: Tensor, previous: Tensor, weights: Sequence[Tensor | None]) -> dict[str, Tensor]:
     """Gate name to ``[T, N, H]``: every step at once, since the state before each is known from the outputs.
 
-    For a GRU also ``"recurrent_n"``, the recurrent part of n's pre-activation, which r multiplies.
+    For a GRU also ``"recurrent_n"``, the recurrent part of n's pre-activation, which r multiplies. ``x [T, N, I]``,
+    ``previous [T, N, P]``; ``weights`` begin with w_ih, w_hh, b_ih, b_hh.
     """
-    w_ih, w_hh, b_ih, b_hh, _ = trace.weights
-    from_x, from_h = linear(trace.x, w_ih, b_ih), linear(trace.previous, w_hh, b_hh)
-    if trace.cell == "gru":
+    w_ih, w_hh, b_ih, b_hh = weights[:4]
+    assert w_ih is not None and w_hh is not None
+    from_x, from_h = linear(x, w_ih, b_ih), linear(previous, w_hh, b_hh)
+    if cell == "gru":
         (xr, xz, xn), (hr, hz, hn) = from_x.chunk(3, -1), from_h.chunk(3, -1)
         r = torch.sigmoid(xr + hr)
         return {"r": r, "z": torch.sigmoid(xz + hz), "n": torch.tanh(xn + r * hn), "recurrent_n": hn}
-    if trace.cell == "lstm":
+    if cell == "lstm":
         i, f, g, o = (from_x + from_h).chunk(4, -1)
         return {"i": torch.sigmoid(i), "f": torch.sigmoid(f), "g": torch.tanh(g), "o": torch.sigmoid(o)}
-    act = torch.relu if trace.cell.endswith("relu") else torch.tanh
+    act = torch.relu if cell.endswith("relu") else torch.tanh
     return {"h": act(from_x + from_h)}
 
 
@@ -108,13 +108,13 @@ class Gates(Mapping[str, Tensor]):
 
     def _of(self, gate: str, limit: float) -> GateStatistics:
         value = self[gate]
-        if gate in ("n", "g") or self.cell.endswith("tanh"):
+        if gate in CANDIDATES or self.cell.endswith("tanh"):
             stuck = value.abs() > limit
         elif self.cell.endswith("relu"):
             stuck = value == 0
         else:
             stuck = (value > limit) | (value < 1 - limit)
-        keeps = gate == _KEEPS.get(self.cell)
+        keeps = gate == KEEPS.get(self.cell)
         figures: dict[str, Any] = dict.fromkeys(("timescale", "timescale_by_unit", "timescale_by_step"))
         for name, values in (("mean", value), ("saturated", stuck), ("timescale", value.log() if keeps else None)):
             if values is None:
@@ -227,7 +227,7 @@ def gates(
 
 
 def _gates_of(trace: Trace) -> Gates:
-    alive, found = trace.alive, activations(trace)
+    alive, found = trace.alive, activations(trace.cell, trace.x, trace.previous, trace.weights)
     values = {gate: found[gate] for gate in GATES[_ops.CELLS[trace.cell].gates]}
     if trace.lengths is not None:
         values = {gate: value.masked_fill(~alive.unsqueeze(-1), float("nan")) for gate, value in values.items()}

@@ -106,7 +106,7 @@ def cell_states(trace: Trace, gates: dict[str, Tensor]) -> tuple[Tensor, Tensor]
 @torch.no_grad()
 def step_maps(trace: Trace) -> StepMaps:
     """Linearise every step of a traced layer."""
-    gates = activations(trace)
+    gates = activations(trace.cell, trace.x, trace.previous, trace.weights)
     if trace.cell == "gru":
         r, z, n, hn = (gates[name] for name in ("r", "z", "n", "recurrent_n"))
         into_n = (1 - z) * (1 - n * n)
