@@ -3,8 +3,8 @@
     python benchmarks/bench_options.py
     python benchmarks/bench_options.py --cells lstm --json options.json
 
-A figure of 1.05 says: 5 % more time per real timestep, layer and direction than one plain layer of the same sizes takes in
-the same mode. Training records the norms in all of them.
+A figure of 1.05 says: 5 % more time per real timestep, layer and direction than one plain layer of the same sizes takes
+in the same mode. Training records the norms in all of them.
 """
 
 from __future__ import annotations
