@@ -125,10 +125,11 @@ Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, Optional
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor> forward(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh,
                                                    OptionalTensor w_hr, Tensor h0, OptionalTensor c0, OptionalTensor lengths,
-                                                   OptionalTensor /*tap*/, std::string cell, bool reverse, double scale, std::string clip,
+                                                   OptionalTensor tap, std::string cell, bool reverse, double scale, std::string clip,
                                                    double clip_limit, int64_t truncate, bool save) {
   const Call call = make_call<Device>(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
   const Layer& p = call.layer;
+  if (tap) Checker{call.x}("tap", *tap, arithmetic(call.x), {norm_rows(p).count, p.T, p.N});
   const bool two = p.traits().states == 2;
   Tensor out = call.empty({p.T, p.N, p.P}), hn = call.empty({p.N, p.P}), cn = call.empty_if(two, {p.N, p.H});
   Tensor saved = save ? call.empty({p.T, p.N, p.traits().saved, p.H}, arithmetic(x)) : call.empty({0}, arithmetic(x));

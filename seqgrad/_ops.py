@@ -114,7 +114,7 @@ def layer(
         out, hn, *rest = _apply_layer(*tensors, tap, (lengths, settings, stacked))
         cn = rest[0] if rest else None
     else:
-        out, hn, cn, _ = _below_autograd(*tensors, lengths, None, *settings, False)
+        out, hn, cn, _ = _below_autograd(*tensors, lengths, tap, *settings, False)
         cn = None if c0 is None else cn
         if stacked:
             _stack_in_place(hn, cn)
@@ -177,6 +177,14 @@ def _check_devices(x: Tensor, **others: Tensor | None) -> None:
             raise ValueError(f"seqgrad: {name} must be on the same device as the input, {x.device}, got {t.device}")
 
 
+def _check_tap(tap: Tensor, shape: list[int], dtype: torch.dtype) -> None:
+    """The native check, for fake kernels. Symbolic sizes are left to the native one: a comparison would be a guard."""
+    if tap.dtype != dtype:
+        raise ValueError(f"seqgrad: tap must be {str(dtype)[6:]}, got {str(tap.dtype)[6:]}")
+    if tap.dim() != 3 or tap.shape[0] != shape[0]:
+        raise ValueError(f"seqgrad: tap must have shape {shape}, got {list(tap.shape)}")
+
+
 @torch.library.register_fake("seqgrad::forward")
 def _(
     x: Tensor,
@@ -200,6 +208,8 @@ def _(
     _check_devices(x, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh, w_hr=w_hr, h0=h0, c0=c0, lengths=lengths)
     steps, batch = x.shape[0], x.shape[1]
     info = CELLS[cell]
+    if tap is not None:
+        _check_tap(tap, [info.states + 1 + (clip != "none"), steps, batch], _arithmetic(x))
     hidden, width = w_hh.shape[0] // info.gates, w_hh.shape[1]
     cn = x.new_empty((batch, hidden) if info.states == 2 else (0,))
     saved = x.new_empty((steps, batch, info.saved, hidden) if save else (0,), dtype=_arithmetic(x))
@@ -320,7 +330,7 @@ class _Layer(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:  # fmt: skip
         lengths, settings, stacked = ctx.fixed = fixed
         inputs = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths)
-        out, hn, cn, saved = _below_autograd(*inputs, None, *settings, True)
+        out, hn, cn, saved = _below_autograd(*inputs, tap, *settings, True)
         ctx.save_for_backward(*inputs, out, saved)
         ctx.set_materialize_grads(False)
         if stacked:
