@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 NATIVE := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help lesson test check lint types cpp cpp-sanitized format emulate emulate-cpp emulate-python teeth cuda bench gpu build clean tools
+.PHONY: help lesson test check lint types cpp cpp-sanitized neon format emulate emulate-cpp emulate-python teeth cuda bench gpu build clean tools
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -33,7 +33,7 @@ check: lint types cpp-sanitized  ## formatting, lint, types, C++ tests under san
 lint: tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	find csrc tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
+	find csrc tests benchmarks \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 \
 	  | xargs -0 $(BIN)/clang-format --dry-run --Werror
 
 types: tools
@@ -42,7 +42,7 @@ types: tools
 format: tools  ## rewrite all sources in the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	find csrc tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(BIN)/clang-format -i
+	find csrc tests benchmarks \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print0 | xargs -0 $(BIN)/clang-format -i
 
 cpp: tools  ## the C++ tests, without torch
 	$(BIN)/cmake -S . -B build/cpp -DCMAKE_BUILD_TYPE=Release
@@ -55,6 +55,14 @@ cpp-sanitized: tools  ## the C++ tests under ASan + UBSan, then under TSan
 	  $(BIN)/cmake --build build/cpp-$$kind --parallel && \
 	  $(BIN)/ctest --test-dir build/cpp-$$kind --output-on-failure || exit 1; \
 	done
+
+# Debian and Ubuntu: apt install g++-aarch64-linux-gnu qemu-user
+neon: tools  ## the C++ tests for 64-bit Arm: cross-compiled, run under qemu
+	$(BIN)/cmake -S . -B build/neon -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE=-O1 \
+	  -DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 \
+	  -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ "-DCMAKE_CROSSCOMPILING_EMULATOR=qemu-aarch64;-L;/usr/aarch64-linux-gnu"
+	$(BIN)/cmake --build build/neon --parallel
+	$(BIN)/ctest --test-dir build/neon --output-on-failure
 
 cuda: $(VENV)/.nvcc  ## static gates on the CUDA kernels, without a GPU (GATES=--update writes the register budgets)
 	PYTHONPATH=tests $(BIN)/python -m cuda_gates $(GATES)
@@ -75,8 +83,9 @@ teeth: tools  ## whether that suite bites: kernels with one planted bug each, al
 	@PYTHONPATH=tests $(BIN)/python -m toolchain || $(MAKE) $(VENV)/.nvcc
 	$(BIN)/python tests/emulator/teeth.py
 
-bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, and bench.json
+bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, bench.json and bench.svg
 	$(BIN)/python benchmarks/bench_layers.py --quick --json bench.json
+	$(BIN)/python benchmarks/report.py bench.json --figure bench.svg
 
 gpu: $(VENV)/.dev  ## where there is a GPU: CUDA build, its tests, compute-sanitizer, benchmark against cuDNN (DEVICE=cpu: a trial)
 	if [ $(DEVICE) = cuda ]; then SEQGRAD_CUDA=1 $(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .; fi
@@ -87,7 +96,7 @@ build: $(VENV)/.package  ## .venv with torch and the package, editable
 tools: $(VENV)/.dev
 
 clean:  ## remove everything that was built or measured
-	rm -rf $(VENV) build dist $(OUT) $(GPU_OUT) bench.json seqgrad/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf $(VENV) build dist $(OUT) $(GPU_OUT) bench.json bench.svg seqgrad/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
 # What an ordinary Debian or Ubuntu may lack, named all at once before anything is downloaded.
 $(VENV)/.torch:
