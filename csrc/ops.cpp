@@ -33,7 +33,8 @@ struct Call {
 
   void check_and_fill() {
     Layer& p = layer;
-    if (x.dim() != (single ? 2 : 3)) fail(std::string("input must have shape ") + (single ? "[N, I]" : "[T, N, I]") + ", got " + shape_text(x));
+    if (x.dim() != (single ? 2 : 3))
+      fail(std::string("input must have shape ") + (single ? "[N, I]" : "[T, N, I]") + ", got " + shape_text(x));
     if (w_hh.dim() != 2) fail("w_hh must have shape [G*H, P], got " + shape_text(w_hh));
     const CellTraits& traits = p.traits();
     p.dtype = storage_dtype("input", x);
@@ -67,7 +68,8 @@ struct Call {
 };
 
 struct OnCpu {
-  static constexpr bool out_may_be_hn = true;  // of one step both are the same numbers
+  static constexpr bool out_may_be_hn = true;   // of one step both are the same numbers
+  static constexpr bool kTakesEvenRows = true;  // the gradient of a sum, an expanded number, is read as it is
   static void require(const Tensor& x) {
     if (!x.is_cpu()) fail("the CPU kernels were given an input on another device");
   }
@@ -84,7 +86,7 @@ struct OnCpu {
 // Work is queued on the current stream and nothing waits for the device. So lengths are not looked at here: the kernels
 // take values outside [0, T] as the nearer end.
 struct OnCuda {
-  static constexpr bool out_may_be_hn = false;
+  static constexpr bool out_may_be_hn = false, kTakesEvenRows = false;
   static void check_lengths(const Layer&) {}
 #if SEQGRAD_WITH_CUDA
   static void require(const Tensor& x) {
@@ -153,7 +155,8 @@ Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTens
   if (two) check("grad_cn", grad_cn, {p.N, p.H});
   check("out", out, {p.T, p.N, p.P});
   check("saved", saved, arithmetic(x), {p.T, p.N, p.traits().saved, p.H});
-  if (grad_out) grad_out = dense_rows(*grad_out);
+  const bool even = Device::kTakesEvenRows && grad_out && p.P > 1 && grad_out->stride(2) == 0;
+  if (grad_out && !even) grad_out = dense_rows(*grad_out);
   grad_hn = dense(grad_hn), grad_cn = dense(grad_cn), out = dense(out), saved = dense(saved);
 
   const int64_t rows = p.traits().gates * p.H;
@@ -168,6 +171,7 @@ Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTens
   b.out = data(out), b.saved = data(saved), b.grad_hn = data(grad_hn);
   if (two) b.grad_cn = data(grad_cn);
   if (grad_out) b.grad_out = data(grad_out), b.grad_out_stride_t = grad_out->stride(0), b.grad_out_stride_n = grad_out->stride(1);
+  b.grad_out_even = even;
   b.dx = data(dx), b.dw_ih = data(dw_ih), b.dw_hh = data(dw_hh), b.db_ih = data(db_ih), b.db_hh = data(db_hh), b.dw_hr = data(dw_hr);
   b.dh0 = data(dh0), b.dc0 = data(dc0), b.norms = data(measured);
   if (p.N > 0) {
@@ -185,7 +189,8 @@ Call make_step(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, Optional
                double scale) {
   Device::require(x);
   if (cell < 0 || cell >= kCellCount) fail("cell must be an index into the list of cells, got " + std::to_string(cell));
-  Call call{std::move(x), std::move(w_ih), std::move(w_hh), std::move(h0), std::move(b_ih), std::move(b_hh), {}, std::move(c0), {}, {}, true};
+  Call call{std::move(x), std::move(w_ih), std::move(w_hh), std::move(h0), std::move(b_ih), std::move(b_hh), {}, std::move(c0), {}, {},
+            true};
   call.layer.cell = static_cast<CellId>(cell);
   call.layer.scale = scale;
   call.check_and_fill();
@@ -224,7 +229,9 @@ StepGradients step_backward(OptionalTensor grad_h, OptionalTensor grad_c, Tensor
   grad_h = dense(grad_h), grad_c = dense(grad_c), h = dense(h), saved = dense(saved);
 
   const int64_t rows = p.traits().gates * p.H;
-  const auto make = [&](bool wanted, std::initializer_list<int64_t> shape) { return wanted ? OptionalTensor(call.empty(shape)) : OptionalTensor(); };
+  const auto make = [&](bool wanted, std::initializer_list<int64_t> shape) {
+    return wanted ? OptionalTensor(call.empty(shape)) : OptionalTensor();
+  };
   OptionalTensor dx = make(need_input, {p.N, p.I}), dw_ih = make(need_weights, {rows, p.I}), dw_hh = make(need_weights, {rows, p.P}),
                  db_ih = make(need_weights && call.b_ih, {rows}), db_hh = make(need_weights && call.b_hh, {rows}),
                  dc0 = make(call.c0.has_value(), {p.N, p.H});

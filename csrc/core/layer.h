@@ -51,6 +51,7 @@ struct Backward {
   const void* saved = nullptr;
   const void* grad_out = nullptr;  // [T, N, P] with strides, last index dense, or null: zero
   int64_t grad_out_stride_t = 0, grad_out_stride_n = 0;
+  bool grad_out_even = false;     // CPU: a row is one number, P times over, as below a sum or a mean
   const void* grad_hn = nullptr;  // [N, P] or null
   const void* grad_cn = nullptr;  // [N, H] or null
 

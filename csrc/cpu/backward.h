@@ -185,7 +185,7 @@ class BackwardPass {
       const int lanes = lanes_in<A>(b, p.P);
       Vec<A> g = first_lanes<A>(load_aligned(dh + b * pitch * L), lanes);
       if (!kWide && to.norms) carried.add(g);
-      if (out) g += load(out + b * L, lanes);
+      if (out) g += to.grad_out_even ? first_lanes<A>(splat<A>(load(out, 1)[0]), lanes) : load(out + b * L, lanes);
       if (last) g += load(last + b * L, lanes);
       if (measure) total.add(g);
       store_aligned(dh + b * pitch * L, g);
