@@ -138,7 +138,7 @@ class Watcher:
             attached=forward.h0.requires_grad and self._marker is not None and reaches_back(forward.h0, self._marker),
         )  # fmt: skip
         _states(facts, forward, self._level)
-        if facts.gates and steps and batch:
+        if facts.gates and steps and batch and not forward.out.is_complex():
             _gates(facts, forward, self._level)
         if (
             forward.series in ("l0", "cell")
@@ -153,6 +153,12 @@ class Watcher:
 
 def _states(facts: Facts, forward: Forward, level: float) -> None:
     out, empty, tensors, wide = forward.out, forward.out.numel() == 0, facts.tensors, _wide(forward.out)
+    if out.is_complex():  # its size is all that can be told: a complex tanh is not bounded, so nothing saturates
+        tensors["norm"] = torch.linalg.vector_norm(out, dim=2)
+        tensors["start"] = torch.linalg.vector_norm(forward.h0, dim=1)
+        if forward.cell not in BOUNDED:
+            tensors["peak"] = out.abs().new_zeros(out.shape[:2]) if empty else out.abs().amax(dim=2)
+        return
     tensors["norm"] = torch.linalg.vector_norm(out, dim=2, dtype=wide)
     tensors["start"] = torch.linalg.vector_norm(forward.h0, dim=1, dtype=wide)
     if forward.cell not in BOUNDED:
