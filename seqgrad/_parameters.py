@@ -14,7 +14,7 @@ _HALF = (torch.float16, torch.bfloat16)
 
 def plain_name(name: str) -> str:
     """A dotted name without what torch.compile's wrapper adds: ``model.get_submodule`` finds both."""
-    return ".".join(part for part in name.split(".") if part != "_orig_mod")
+    return name if "_orig_mod" not in name else ".".join(part for part in name.split(".") if part != "_orig_mod")
 
 
 def recurrent_layers(model: nn.Module) -> dict[str, nn.Module]:

@@ -382,8 +382,7 @@ def test_compiled_parts_of_a_model_go_by_their_own_names():
         with mon:
             model["head"](model["rnn"](zeros(40)())[0][-1]).sum().backward()
         (found,) = mon.step()
-        with torch.no_grad():
-            model["rnn"].bias_ih_l0.add_(0)
+        model.zero_grad()
     weights = {f"rnn.{name}" for name, _ in sg.RNN(I, H).named_parameters()}
     assert seen[1] == (weights | {"head.weight", "head.bias"}, weights, {"rnn"})
     assert (found.rule, found.module, mon.history.header["layers"]) == ("Vanishing", "rnn", {"rnn": "RNN"})
