@@ -27,7 +27,7 @@ _GRAPH_DEPTH = 64  # nodes behind an initial state that are searched for one of 
 class Facts:
     """One forward of one layer and direction, in figures.
 
-    ``tensors``, on the device until gathered:
+    ``tensors``, on the device until gathered; of complex layers norm, start and peak alone:
         norm ``[T, N]`` L2 norm of h; peak ``[T, N]`` largest |h|, of cells that do not bound it; start ``[N]`` norm of
         the initial state; saturated
         ``[T, N]`` share of units beyond the level; dead ``[T]`` (relu) share of units that are 0 in every sample from
@@ -199,7 +199,9 @@ def _gates(facts: Facts, forward: Forward, level: float) -> None:
     named = activations(forward.cell, forward.x[offset::stride, ::every], before, forward.weights)
     # A candidate is a tanh: both of its ends count as high, and low it never is.
     values = torch.stack([named[gate].abs() if gate in CANDIDATES else named[gate] for gate in facts.gates])
-    sides = torch.stack([values.gt(level), values.lt(1 - level)])  # [2, G, S, n, H]
+    sides = values.new_empty((2, *values.shape))  # [2, G, S, n, H], ones and zeros: faster to add up than bool
+    torch.gt(values, level, out=sides[0])
+    torch.lt(values, 1 - level, out=sides[1])
     if weight is None:
         shares = sides.mean(dim=(3, 4), dtype=torch.float32)
     else:

@@ -146,7 +146,9 @@ def test_doctor_ends_with_one_when_a_check_fails(monkeypatch):
 
 
 def test_module_runs_as_the_command():
-    done = subprocess.run([sys.executable, "-m", "seqgrad", "list"], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-m", "seqgrad", "list"], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0
     assert "long_dependency" in done.stdout
 
