@@ -38,6 +38,7 @@ class Size(NamedTuple):
 SIZES = {
     "small": Size("RNN", 50, 32, 10, 32, 1),
     "short": Size("GRU", 60, 32, 16, 48, 1),
+    "brief": Size("GRU", 100, 32, 16, 48, 1),
     "lesson": Size("GRU", 100, 32, 32, 64, 1),
     "middle": Size("LSTM", 100, 32, 128, 256, 2),
 }

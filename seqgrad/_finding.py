@@ -10,6 +10,10 @@ from typing import Any, Literal
 
 Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")  # rising
+# What the call that a message ends in may speak of; see Finding.
+NAMES = (
+    "seqgrad", "torch", "model", "optimizer", "scaler", "loss", "x", "lengths", "state", "h_n", "checkpoint"
+)  # fmt: skip
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -18,7 +22,8 @@ class Finding:
     """What a rule saw. Timesteps ``t``, samples and training steps count from 0, as tensors do.
 
     ``str(finding)`` is the message, which ends in ``action``: one call, as Python source, in the names ``seqgrad``,
-    ``torch``, ``model``, ``optimizer``, ``loss``, ``state`` and ``x``.
+    ``torch``, ``model``, ``optimizer``, ``scaler``, ``loss``, ``x``, ``lengths``, ``state`` (one that is handed on),
+    ``h_n`` (the layer's final states) and ``checkpoint`` (a state_dict).
 
     Example:
         >>> from seqgrad.rules import Finding

@@ -121,7 +121,7 @@ class Pass:
     @cached_property
     def finite(self) -> bool:
         """Whether every recorded norm inside the samples is."""
-        return all(math.isfinite(value) for curve in self.curves.values() for value in curve.tolist())
+        return all(map(_figures.all_finite, self.curves.values()))
 
 
 def _transmission(curves: dict[str, Tensor], reverse: bool, tiny: float) -> float:

@@ -12,23 +12,32 @@ _ROWS = 64  # of each matrix, to measure how far it moved without copying it
 _HALF = (torch.float16, torch.bfloat16)
 
 
+def plain_name(name: str) -> str:
+    """A dotted name without what torch.compile's wrapper adds: ``model.get_submodule`` finds both."""
+    return name if "_orig_mod" not in name else ".".join(part for part in name.split(".") if part != "_orig_mod")
+
+
 def recurrent_layers(model: nn.Module) -> dict[str, nn.Module]:
     """Layers and cells of seqgrad in ``model`` by name, each once."""
     from seqgrad._cells import _Cell
     from seqgrad.nn import _Layer
 
-    return {name: module for name, module in model.named_modules() if isinstance(module, (_Layer, _Cell))}
+    return {plain_name(name): module for name, module in model.named_modules() if isinstance(module, (_Layer, _Cell))}
 
 
 def unconverted_layers(model: nn.Module) -> list[str]:
     """Names of torch.nn's recurrent layers, which no recorder sees."""
     ours = recurrent_layers(model).values()
     kinds = (nn.RNNBase, nn.RNNCellBase)
-    return [name for name, module in model.named_modules() if isinstance(module, kinds) and module not in ours]
+    found = (name for name, module in model.named_modules() if isinstance(module, kinds) and module not in ours)
+    return [plain_name(name) for name in found]
 
 
 def named(layers: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
-    """Parameters by name, each once, as ``named_parameters()`` of the layers gives them, in a third of the time."""
+    """Parameters by name, each once, as ``named_parameters()`` of the layers gives them, in a third of the time.
+
+    What torch.compile's wrapper adds to names is left out.
+    """
     found: dict[str, nn.Parameter] = {}
     seen: set[int] = set()
 
@@ -42,7 +51,7 @@ def named(layers: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
                 found[prefix + key] = p
         for key, child in module._modules.items():
             if child is not None:
-                visit(child, f"{prefix}{key}.")
+                visit(child, prefix if key == "_orig_mod" else f"{prefix}{key}.")
 
     for name, layer in layers.items():
         visit(layer, f"{name}." if name else "")

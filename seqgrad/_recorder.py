@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgrad import _graph_tap, _ops
+from seqgrad._parameters import plain_name
 from seqgrad._series import Series
 from seqgrad.clip import Norm, Value
 
@@ -78,7 +79,7 @@ class Recorder:
         self._lock = threading.Lock()
         unconverted = []
         for raw, module in model.named_modules(remove_duplicate=False):
-            name = ".".join(part for part in raw.split(".") if part != "_orig_mod")  # torch.compile's wrapper
+            name = plain_name(raw)
             if id(module) in self._names:
                 self.log.aliases[name] = self._names[id(module)]
                 continue

@@ -89,7 +89,7 @@ class Exploding:
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
-        if not (any(entry.last(key).amplifies for key in entry.keys) or large_state(entry)):
+        if not _may_grow(entry):
             return []  # LossScale's
         big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.abs}
         if not big:
@@ -110,6 +110,12 @@ class Exploding:
                 phase="backward",
             )
         ]
+
+
+def _may_grow(entry: Observation) -> bool:
+    """Whether gradients of parameters may be large because of a recurrent layer; of complex ones no norms are known."""
+    grown = any(entry.last(key).amplifies for key in entry.keys) or large_state(entry)
+    return grown or any(facts.dtype.is_complex for facts in entry.facts)
 
 
 def _nearest(entry: Observation) -> list[Pass]:
@@ -184,7 +190,7 @@ class LossScale:
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
-        if any(entry.last(key).amplifies for key in entry.keys) or large_state(entry):
+        if _may_grow(entry):
             return []  # Exploding's
         big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.high}
         if not big:

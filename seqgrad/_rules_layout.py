@@ -158,7 +158,8 @@ class ReadTooEarly:
             f"the loss reads this direction only at the {where} timestep, t={t}, where its run begins: it has seen "
             f"1 of {longest} timesteps there; read the state at the end of the run"
         )
-        action = "torch.cat((h_n[-2], h_n[-1]), dim=-1)" if series.reverse else "h_n[-1]"
+        both = any(key.endswith("_reverse") for key in entry.keys if entry.last(key).series.layer == series.layer)
+        action = "torch.cat((h_n[-2], h_n[-1]), dim=-1)" if both else "h_n.select(0, -1)"
         return entry.finding(
             self.name, "warning", series, t=t, value=1.0, threshold=float(longest), text=text, action=action,
             phase="backward",

@@ -27,7 +27,7 @@ _GRAPH_DEPTH = 64  # nodes behind an initial state that are searched for one of 
 class Facts:
     """One forward of one layer and direction, in figures.
 
-    ``tensors``, on the device until gathered:
+    ``tensors``, on the device until gathered; of complex layers norm, start and peak alone:
         norm ``[T, N]`` L2 norm of h; peak ``[T, N]`` largest |h|, of cells that do not bound it; start ``[N]`` norm of
         the initial state; saturated
         ``[T, N]`` share of units beyond the level; dead ``[T]`` (relu) share of units that are 0 in every sample from
@@ -138,7 +138,7 @@ class Watcher:
             attached=forward.h0.requires_grad and self._marker is not None and reaches_back(forward.h0, self._marker),
         )  # fmt: skip
         _states(facts, forward, self._level)
-        if facts.gates and steps and batch:
+        if facts.gates and steps and batch and not forward.out.is_complex():
             _gates(facts, forward, self._level)
         if (
             forward.series in ("l0", "cell")
@@ -153,6 +153,12 @@ class Watcher:
 
 def _states(facts: Facts, forward: Forward, level: float) -> None:
     out, empty, tensors, wide = forward.out, forward.out.numel() == 0, facts.tensors, _wide(forward.out)
+    if out.is_complex():  # its size is all that can be told: a complex tanh is not bounded, so nothing saturates
+        tensors["norm"] = torch.linalg.vector_norm(out, dim=2)
+        tensors["start"] = torch.linalg.vector_norm(forward.h0, dim=1)
+        if forward.cell not in BOUNDED:
+            tensors["peak"] = out.abs().new_zeros(out.shape[:2]) if empty else out.abs().amax(dim=2)
+        return
     tensors["norm"] = torch.linalg.vector_norm(out, dim=2, dtype=wide)
     tensors["start"] = torch.linalg.vector_norm(forward.h0, dim=1, dtype=wide)
     if forward.cell not in BOUNDED:
@@ -193,7 +199,9 @@ def _gates(facts: Facts, forward: Forward, level: float) -> None:
     named = activations(forward.cell, forward.x[offset::stride, ::every], before, forward.weights)
     # A candidate is a tanh: both of its ends count as high, and low it never is.
     values = torch.stack([named[gate].abs() if gate in CANDIDATES else named[gate] for gate in facts.gates])
-    sides = torch.stack([values.gt(level), values.lt(1 - level)])  # [2, G, S, n, H]
+    sides = values.new_empty((2, *values.shape))  # [2, G, S, n, H], ones and zeros: faster to add up than bool
+    torch.gt(values, level, out=sides[0])
+    torch.lt(values, 1 - level, out=sides[1])
     if weight is None:
         shares = sides.mean(dim=(3, 4), dtype=torch.float32)
     else:

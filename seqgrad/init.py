@@ -157,10 +157,12 @@ def recurrent_spectrum(rnn: torch.nn.Module) -> dict[str, dict[str, Spectrum]]:
 
 def _suffixes(rnn: torch.nn.Module) -> list[str]:
     """What follows "weight_hh" in the parameter names: "_l0", "_l0_reverse", ...; "" for a cell."""
-    if isinstance(rnn, RNNCellBase):
+    layer = rnn._modules.get("_orig_mod", rnn)  # inside torch.compile's wrapper, which hands on all attributes
+    if isinstance(layer, RNNCellBase):
         return [""]
-    if isinstance(rnn, RNNBase):
-        return [f"_l{k}{d}" for k in range(rnn.num_layers) for d in (("", "_reverse") if rnn.bidirectional else ("",))]
+    if isinstance(layer, RNNBase):
+        directions = ("", "_reverse") if layer.bidirectional else ("",)
+        return [f"_l{k}{direction}" for k in range(layer.num_layers) for direction in directions]
     raise TypeError(
         f"expected a recurrent layer or cell of seqgrad or torch.nn (RNN, GRU, LSTM, ...), got {type(rnn).__name__}; "
         "pass the layer itself, e.g. model.rnn"

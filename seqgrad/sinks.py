@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import weakref
 from collections.abc import Callable as Function
 from pathlib import Path
 from typing import IO, Any
@@ -35,7 +36,23 @@ class Sink:
         """Release what is open. A later :meth:`write` opens it again."""
 
 
-class JSONL(Sink):
+class _FileSink(Sink):
+    """One file, open for the length of the training; closed at the latest when the sink is gone."""
+
+    _file: IO[Any] | None = None
+    _end: weakref.finalize[..., _FileSink] | None = None
+
+    def _hold(self, file: IO[Any]) -> None:
+        self._file, self._end = file, weakref.finalize(self, file.close)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._end is not None:
+            self._end()
+        self._file = self._end = None
+
+
+class JSONL(_FileSink):
     """Write a run file, one JSON object per line, each with a single write and flush: a killed run leaves it readable.
 
     ``History.load(path)``, ``seqgrad show`` and ``seqgrad report`` read it, also while it grows. The file is opened at
@@ -59,7 +76,6 @@ class JSONL(Sink):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._file: IO[bytes] | None = None
         self._begun = False
 
     def write(self, history: History, entry: Entry, findings: list[Finding]) -> None:
@@ -73,8 +89,9 @@ class JSONL(Sink):
     def _open(self, history: History) -> None:
         path = _of_rank(self.path, history)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(path, "ab+", buffering=0)  # noqa: SIM115 - stays open for the length of the training
-        _mend(self._file)
+        file = open(path, "ab+", buffering=0)  # noqa: SIM115 - stays open for the length of the training
+        self._hold(file)
+        _mend(file)
         if not self._begun:
             self._line(history.header)
             self._begun = True
@@ -84,12 +101,6 @@ class JSONL(Sink):
         line = _run_file.encode(entry).encode()
         if self._file.write(line) != len(line):  # unbuffered: nothing to flush
             raise OSError(f"{self.path}: only part of a line could be written; is the disk full?")
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
 
 
 def _of_rank(path: Path, history: History) -> Path:
@@ -203,7 +214,7 @@ class Log(Sink):
         self.run.log(numbers, step=entry.step)
 
 
-class CSV(Sink):
+class CSV(_FileSink):
     """A row per observed step and series: step, loss, series, its figures, and the rules that newly fired there.
 
     Under torch.distributed rank r > 0 writes ``name.rank<r>.csv`` beside it.
@@ -213,14 +224,14 @@ class CSV(Sink):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._file: IO[str] | None = None
 
     def write(self, history: History, entry: Entry, findings: list[Finding]) -> None:
         """A row per series."""
         if self._file is None:
             path = _of_rank(self.path, history)
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "a", newline="", encoding="utf-8")  # noqa: SIM115 - stays open
+            self._hold(open(path, "a", newline="", encoding="utf-8"))  # noqa: SIM115 - stays open
+            assert self._file is not None
             if self._file.tell() == 0:
                 csv.writer(self._file).writerow(self.COLUMNS)
         numbers = scalars(entry)
@@ -230,9 +241,3 @@ class CSV(Sink):
             fired = " ".join(finding.rule for finding in findings if finding.key == name)
             rows.writerow([entry.step, "" if entry.loss is None else entry.loss, name, *values, fired])
         self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None

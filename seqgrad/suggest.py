@@ -23,7 +23,7 @@ _ORDER = tuple(rule.name for rule in rules.default())
 class Suggestion:
     """One change to try.
 
-    ``call`` is Python source in the names seqgrad, torch, model, optimizer, loss, state, h_n and x.
+    ``call`` is Python source in the names of :class:`~seqgrad.rules.Finding`, input_size and hidden_size.
     """
 
     rank: int  # from 1, best first

@@ -178,7 +178,14 @@ def monitored(rank: int) -> dict[str, Any]:
         ranks |= {finding.rank for finding in mon.step(loss=model_loss)}
         model.zero_grad()
     mon.close()
-    return {"ranks": ranks, "norms": mon.history.matrix("rnn.l0")}
+    size = nn.utils.get_total_norm([p.grad for p in train_once(ddp, part(x, rank))])
+    figures = [entry.figures["grad_norm"] for entry in mon.history.entries]
+    return {"ranks": ranks, "norms": mon.history.matrix("rnn.l0"), "figures": figures, "reduced": float(size)}
+
+
+def train_once(model: nn.Module, x: Tensor) -> list[nn.Parameter]:
+    loss(model, x).backward()
+    return list(model.parameters())
 
 
 # -- FSDP2 -------------------------------------------------------------------------------------------------------------

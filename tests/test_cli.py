@@ -10,6 +10,7 @@ import time
 
 import pytest
 from click.testing import CliRunner
+from processes import started
 
 from seqgrad import _bench, _commands, _doctor, experiments, report
 from seqgrad.cli import main
@@ -145,14 +146,16 @@ def test_doctor_ends_with_one_when_a_check_fails(monkeypatch):
 
 
 def test_module_runs_as_the_command():
-    done = subprocess.run([sys.executable, "-m", "seqgrad", "list"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "seqgrad", "list"], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0
     assert "long_dependency" in done.stdout
 
 
 def test_missing_click_prints_the_pip_line():
     code = "import sys; sys.modules['click'] = None; from seqgrad.cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 2
     assert "pip install 'seqgrad[cli]'" in done.stderr
     assert "Traceback" not in done.stderr
@@ -225,7 +228,7 @@ def test_ctrl_c_ends_with_130_and_leaves_no_half_written_file(tmp_path, workers)
         f"cli.main(['run', 'long_dependency', '--out', {str(tmp_path / 'out')!r}])"
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
-    with subprocess.Popen([sys.executable, "-c", code], **pipes) as process:
+    with started([sys.executable, "-c", code], **pipes) as process:
         assert "[" in process.stderr.readline()  # it is at work
         time.sleep(1.0)
         os.killpg(process.pid, signal.SIGINT)

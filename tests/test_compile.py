@@ -301,6 +301,31 @@ def test_a_monitor_sees_a_whole_graph_as_it_sees_eager_code() -> None:
             torch.testing.assert_close(*[history.matrix(series, quantity) for history in histories], equal_nan=True)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+def test_a_monitor_sees_inductors_graph_as_it_sees_eager_code(
+    inductor_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, x, histories = nn.Sequential(sg.GRU(5, 8)), torch.randn(7, 3, 5), []
+    with inductor_in(inductor_folder, monkeypatch):
+        compiled, counter = counted(model, "inductor")
+        for call in (compiled, model):
+            monitor = sg.Monitor(compiled, every=2, first=0, log=False, on_finding=None)
+            for _ in range(3):
+                model.zero_grad()
+                with monitor:
+                    loss = call(x)[0].square().mean()
+                    loss.backward()
+                monitor.step(loss)
+            histories.append(monitor.history)
+    assert counter.frame_count == 2  # with and without records
+    assert [history.steps for history in histories] == [[0, 2]] * 2
+    assert histories[0].series == histories[1].series == ("0.l0",)
+    for quantity in ("grad_h", "grad_carry", "h"):
+        torch.testing.assert_close(*[history.matrix("0.l0", quantity) for history in histories])
+    assert histories[0].entries[0].figures == pytest.approx(histories[1].entries[0].figures, rel=1e-5)
+
+
 def test_values_out_of_range_are_refused_when_the_graph_runs() -> None:
     compiled, counter = counted(sg.GRU(5, 8), "aot_eager")
     x = torch.zeros(7, 3, 5)

@@ -144,6 +144,8 @@ def test_the_monitors_of_two_ranks_write_files_of_their_own(found: Findings):
             rows = list(csv.DictReader(file))
         assert [row["step"] for row in rows] == [str(step) for step in range(3) for _ in range(4)]
     assert not torch.equal(seen[0]["norms"], seen[1]["norms"])
+    assert seen[0]["figures"] == seen[1]["figures"]  # gradients of parameters are those after the reduction
+    assert seen[0]["figures"][-1] == pytest.approx(seen[0]["reduced"], rel=1e-6)
 
 
 @pytest.mark.parametrize("inner", [True, False])

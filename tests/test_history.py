@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import itertools
 import json
 import math
@@ -10,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -272,9 +274,25 @@ def test_a_killed_training_leaves_a_readable_file(tmp_path):
         "    mon.step()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], check=False)
+    done = subprocess.run([sys.executable, "-c", script], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
     assert History.load(path).steps == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", [sinks.JSONL, sinks.CSV])
+def test_a_sink_that_nobody_closed_closes_its_file(tmp_path, kind):
+    """Else Python warns of it whenever it collects the garbage, in the middle of something else."""
+    write(sink := kind(tmp_path / "run"), fresh(), 0)
+    file = sink._file
+    sink.itself = sink  # a cycle, as tracebacks make them
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        del sink
+        gc.collect()
+        assert file.closed
+        del file
+        gc.collect()
+    assert [str(one.message) for one in caught] == []
 
 
 def test_other_ranks_write_beside(tmp_path):

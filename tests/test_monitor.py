@@ -362,6 +362,57 @@ def test_a_compiled_model_is_seen_under_its_own_names():
     torch._dynamo.reset()
 
 
+def test_compiled_parts_of_a_model_go_by_their_own_names():
+    torch._dynamo.reset()
+    model = nn.ModuleDict({"rnn": torch.compile(sg.RNN(I, H), backend="eager"), "head": nn.Linear(H, 2)})
+    with torch.no_grad():
+        model["rnn"].weight_hh_l0.copy_(0.1 * torch.eye(H))
+    seen = []
+
+    class Look:
+        name = "Look"
+
+        def check(self, entry):
+            seen.append((set(entry.gradients), set(entry.weights), set(entry.updates)))
+            return []
+
+    mon = watch(model, rules=[Look(), *sg.rules.default()])
+    assert mon._layers == {"rnn": model["rnn"]._orig_mod}
+    for _ in range(2):
+        with mon:
+            model["head"](model["rnn"](zeros(40)())[0][-1]).sum().backward()
+        (found,) = mon.step()
+        model.zero_grad()
+    weights = {f"rnn.{name}" for name, _ in sg.RNN(I, H).named_parameters()}
+    assert seen[1] == (weights | {"head.weight", "head.bias"}, weights, {"rnn"})
+    assert (found.rule, found.module, mon.history.header["layers"]) == ("Vanishing", "rnn", {"rnn": "RNN"})
+    eval(found.action, {"seqgrad": sg, "model": model})
+    singular = torch.linalg.svdvals(model["rnn"].weight_hh_l0.detach())
+    torch.testing.assert_close(singular, torch.ones(H))
+
+
+def first_of(output):
+    return output[0] if isinstance(output, tuple) else output
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.complex128])
+@pytest.mark.parametrize("name", ["RNN", "GRU", "LSTM", "ResidualRNN", "RNNCell", "LSTMCell"])
+def test_complex_layers_are_watched_by_size(name, dtype):
+    layer = getattr(sg, name)(I, H, dtype=dtype)
+    x = torch.randn((N, I) if "Cell" in name else (T, N, I), dtype=dtype)
+    mon = watch(layer)
+    with mon:
+        out = first_of(layer(x))
+        out.abs().square().mean().backward()
+        mon._block._watcher.finish()
+        (facts,) = mon._block.facts
+    torch.testing.assert_close(facts.tensors["norm"], out.detach().abs().square().sum(-1).sqrt().reshape(-1, N))
+    assert not {"saturated", "gates_high"} & set(facts.tensors)
+    rules = {finding.rule for finding in mon.step()}
+    assert not rules & {"LossScale", "Saturation"}  # nothing says whose doing a large gradient is
+    assert mon.history.entries[0].figures["grad_norm"] > 0
+
+
 def test_ranks_watch_themselves_and_names_leave_the_wrapper_out(tmp_path):
     store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import nn
-from zoo import BROKEN, H, I, Specimen
+from zoo import I
 
 import seqgrad as sg
 from seqgrad import _watch, rules
@@ -275,80 +274,6 @@ def test_sampled_gates_are_those_of_the_analysis(cell, steps, batch, ragged):
             for name, ends in (("gates_high", high), ("gates_low", low)):
                 expected = (ends.float().mean(2) * alive).sum(1) / alive.sum(1).clamp(min=1)
                 torch.testing.assert_close(facts.tensors[name][k], expected, rtol=1e-5, atol=1e-6)
-
-
-# -- the calls that messages end in ------------------------------------------------------------------------------------
-def run_call(call: str, model: nn.Module) -> None:
-    """Execute what a message or a suggestion tells the user to call, on things of the kind the user has."""
-    rnn = next(m for m in model.modules() if isinstance(m, (nn.RNNBase, nn.RNNCellBase)))
-    x = torch.randn(40, 4, I, dtype=next(rnn.parameters()).dtype)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    scaler = torch.amp.GradScaler("cpu")
-    used = nn.Parameter(torch.ones(()))
-    scaler.scale(used.square()).backward()
-    scaler.step(torch.optim.SGD([used], lr=0.1))
-    names = {
-        "seqgrad": sg, "torch": torch, "model": model, "x": x, "lengths": [40, 31, 12, 22], "optimizer": optimizer,
-        "scaler": scaler, "loss": torch.ones((), requires_grad=True), "state": torch.zeros(1, 4, H),
-        "h_n": torch.zeros(2, 4, H),
-        "checkpoint": model.state_dict(), "input_size": I, "hidden_size": H, "setattr": setattr, "list": list,
-    }  # fmt: skip
-    with torch.no_grad():
-        for p in model.parameters():
-            p.nan_to_num_()
-            p.grad = torch.zeros_like(p)
-    try:
-        eval(call, {"__builtins__": {}}, names)
-    finally:
-        torch.autograd.set_detect_anomaly(False)
-
-
-@pytest.mark.parametrize("specimen", BROKEN, ids=lambda s: s.name.replace(" ", "_"))
-def test_every_call_that_is_advised_runs(specimen: Specimen, monkeypatch):
-    torch.manual_seed(0)
-    models = []
-
-    class Spy(sg.Monitor):
-        def __init__(self, model, *args, **options):
-            models.append(model)
-            super().__init__(model, *args, **options)
-
-    monkeypatch.setattr(sg, "Monitor", Spy)
-    found = specimen.run()
-    suggestions = sg.suggest(found, models[0])
-    assert suggestions[0].call == found[0].action
-    for call in dict.fromkeys([finding.action for finding in found] + [s.call for s in suggestions]):
-        run_call(call, models[0])
-
-
-def test_the_advice_against_vanishing_cures_it():
-    model = nn.ModuleDict({"rnn": sg.RNN(I, H)})
-
-    def look() -> list[Finding]:
-        with (mon := sg.Monitor(model, every=1, on_finding=None)):
-            model["rnn"](0.1 * torch.randn(30, 4, I))[0][-1].sum().backward()
-        return mon.step()
-
-    (found,) = look()
-    assert found.rule == "Vanishing"
-    run_call(found.action, model)
-    assert look() == []
-
-
-def test_the_advice_against_a_bad_loss_scale_cures_it():
-    model = nn.ModuleDict({"rnn": sg.init.orthogonal_(sg.init.identity_(sg.RNN(I, H)))})
-    mon = sg.Monitor(model, every=1, on_finding=None)
-
-    def loss() -> torch.Tensor:
-        return 3e5 * model["rnn"](torch.zeros(20, 4, I))[0][-1].sum()
-
-    with mon:
-        loss().backward()
-    (found,) = mon.step()
-    model.zero_grad()
-    with mon:
-        eval(found.action, {"loss": loss()})
-    assert mon.step() == []
 
 
 # -- ExplodingState ----------------------------------------------------------------------------------------------------

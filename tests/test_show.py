@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from processes import started
 from runs import FINDINGS, LENGTH, STEPS, entry, history, norms, write
 
 from seqgrad import _run_file, _show
@@ -213,7 +214,7 @@ def test_follow_prints_a_line_a_step_and_ends_cleanly(tmp_path, capsys):
 def test_ctrl_c_ends_follow_with_zero(tmp_path):
     path = write(tmp_path / "run.jsonl", 3)
     command = [sys.executable, "-m", "seqgrad", "show", str(path), "--follow", "--json", "--interval", "0.05"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         first = json.loads(process.stdout.readline())
         assert first["step"] == 100
         with open(path, "a", encoding="utf-8") as file:
@@ -232,7 +233,7 @@ def terminal(arguments, until, **environment):
     settings.pop("NO_COLOR", None)
     streams = {"stdin": slave, "stdout": slave, "stderr": slave}
     command = [sys.executable, "-m", "seqgrad", *arguments]
-    with subprocess.Popen(command, env={**settings, **environment}, **streams) as process:
+    with started(command, env={**settings, **environment}, **streams) as process:
         os.close(slave)
         seen, deadline, pressed = b"", time.monotonic() + 120, False
         while time.monotonic() < deadline:
@@ -267,7 +268,7 @@ def test_no_color_is_honoured_on_a_terminal(path):
 def test_a_terminal_without_unicode_gets_ascii(path):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, "-m", "seqgrad", "show", str(path)]
-    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     text = done.stdout.decode("ascii")
     assert "xxxx" in text and "0 exactly 0   x NaN or Inf" in text
