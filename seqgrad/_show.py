@@ -20,6 +20,7 @@ from seqgrad.history import History
 SEVERITY = {"info": ("·", "cyan"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 SHOWN = 8  # findings
 _HEAD = ("series", "gradient, t to the right", "at t=0", "at t=T-1", "ratio", "horizon", "ratio, over training")
+_SPARED = (6, 2, 3, 1)  # columns that a narrow terminal goes without, the first to go first
 
 
 def short(value: float | None) -> str:
@@ -35,7 +36,7 @@ class View:
 
     def __init__(self, tail: Tail, *, unicode: bool, width: int) -> None:
         history = tail.history
-        self.unicode = unicode
+        self.unicode, self.width = unicode, width
         self.titles = _titles(tail)
         room = max(8, min(32, (width - 62) // 2))
         self.rows = [row for name in history.series if (row := _row(history, name, room, unicode))]
@@ -117,6 +118,16 @@ def plain(view: View, width: int = 100) -> str:
     return "\n".join(lines)
 
 
+def fitting(view: View) -> list[int]:
+    """The columns that stand side by side in the view's width with every cell whole; series, ratio and horizon stay."""
+    wide = [max(len(row[k]) for row in [list(_HEAD), *view.rows]) + 2 for k in range(len(_HEAD))]
+    columns = list(range(len(_HEAD)))
+    for spared in _SPARED:
+        if sum(wide[k] for k in columns) > view.width:
+            columns.remove(spared)
+    return columns
+
+
 def rich_view(view: View) -> Any:
     """The view for rich: a table that fits the terminal, findings in the colour of their severity."""
     from rich.console import Group
@@ -126,10 +137,11 @@ def rich_view(view: View) -> Any:
     parts: list[Any] = [Text(view.titles[0], style="bold"), *map(Text, view.titles[1:]), Text("")]
     if view.rows:
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-        for k, head in enumerate(_HEAD):
-            table.add_column(head, justify="right" if 2 <= k < 6 else "left", no_wrap=k in (1, 6), overflow="fold")
+        columns = fitting(view)
+        for k in columns:
+            table.add_column(_HEAD[k], justify="right" if 2 <= k < 6 else "left", no_wrap=k > 0, overflow="fold")
         for row in view.rows:
-            table.add_row(*[Text(cell, style="cyan" if k in (1, 6) else "") for k, cell in enumerate(row)])
+            table.add_row(*[Text(row[k], style="cyan" if k in (1, 6) else "") for k in columns])
         parts += [table, Text(view.marks, style="dim"), Text("")]
     if not view.findings:
         parts.append(Text("no findings", style="dim"))

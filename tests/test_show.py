@@ -281,3 +281,19 @@ def test_without_rich_a_terminal_gets_plain_text(path, monkeypatch, capsys):
     tail.poll()
     _show.once(tail, as_json=False)
     assert "encoder.rnn.l0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_a_narrow_terminal_goes_without_columns_and_keeps_every_cell_whole(path, width):
+    rich = pytest.importorskip("rich.console")
+    tail = Tail(path)
+    tail.poll()
+    view = _show.View(tail, unicode=True, width=width)
+    assert view.rows
+    console = rich.Console(width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(_show.rich_view(view))
+    lines = captured.get().splitlines()
+    for row in view.rows:
+        assert any(line.startswith(row[0]) and row[4] in line and row[5] in line for line in lines)
+    assert any("ratio, over training" in line for line in lines) is (width == 200)
