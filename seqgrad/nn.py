@@ -165,7 +165,7 @@ class _Layer(Unscriptable, RNNBase):
         groups = self._groups()
         # A call that fails after all is made again, with care. Under a recorder it would have been counted by then.
         recorded = _recorder.on()
-        if recorded and (states or _recorder.watching() or not self._fits(x, groups[0].w_ih)):
+        if recorded and (states or _recorder.watching() or not self._fits(x, groups)):
             return None
         try:
             if recorded or len(groups) > 1:
@@ -183,10 +183,12 @@ class _Layer(Unscriptable, RNNBase):
             return None
         return out.transpose(0, 1) if self.batch_first else out, self._join(final)
 
-    def _fits(self, x: Tensor, weight: Tensor) -> bool:
+    def _fits(self, x: Tensor, groups: Sequence[Weights]) -> bool:
         """Whether ``x [T, N, I]`` and the weights have what the engine asks of them."""
-        sizes = x.shape[0] > 0 and x.shape[2] == self.input_size and self.hidden_size > 0
-        return sizes and x.dtype == weight.dtype and x.device == weight.device and x.is_floating_point()
+        sizes = x.shape[0] > 0 and x.shape[2] == self.input_size and self.hidden_size > 0 and x.is_floating_point()
+        return sizes and all(
+            w.dtype == x.dtype and w.device == x.device for group in groups for w in group if w is not None
+        )
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input

@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import seqgrad.nn as ours
 from seqgrad.clip import Norm
+from seqgrad.record import record
 
 X = torch.zeros(3, 2, 4)
 VERSION = tuple(int(part) for part in torch.__version__.split(".")[:2])
@@ -289,3 +290,14 @@ def test_bad_residual_scale_is_named(kind: type):
     for value, error in ((float("nan"), ValueError), (float("inf"), ValueError), ("1", TypeError), (True, TypeError)):
         with pytest.raises(error, match="residual_scale must be a finite number"):
             kind(4, 5, residual_scale=value)
+
+
+def test_a_recorder_changes_no_word_of_an_error():
+    layer = ours.GRU(4, 5, num_layers=2)
+    layer.weight_hh_l1 = torch.nn.Parameter(layer.weight_hh_l1.detach().double())
+    x = torch.randn(3, 2, 4)
+    with pytest.raises(RuntimeError) as plain:
+        layer(x)
+    with record(layer), pytest.raises(RuntimeError) as recorded:
+        layer(x)
+    assert str(recorded.value) == str(plain.value)

@@ -8,10 +8,9 @@
 namespace seqgrad::cpu {
 namespace {
 
-constexpr double kWorkPerThread = 1e6;  // multiply-adds below which another thread costs more than it brings
-constexpr double kWorkPerStep = 65536;  // likewise per time step, where the members of a team meet
-constexpr double kWeightsPerRow =
-    1e5;  // recurrent weights, per row that uses them, beyond which reading them in two slices costs more than meeting
+constexpr double kWorkPerThread = 1e6;    // multiply-adds below which another thread costs more than it brings
+constexpr double kWorkPerStep = 65536;    // likewise per time step, where the members of a team meet
+constexpr double kWeightsPerRow = 1e5;    // recurrent weights per row, beyond which reading them twice costs more than meeting
 constexpr double kMostGradients = 2.7e8;  // a slice holds its own weight gradients; this bounds their number
 
 Split split_of(const Layer& p, int most_threads, bool weight_gradients, bool may_team) {
