@@ -8,13 +8,16 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from seqgrad._page import write_whole
 from seqgrad._terminal import Bar, echo_claims
 from seqgrad.experiments.texts import LANGUAGES
+
+if TYPE_CHECKING:
+    from seqgrad.experiments import Experiment
 
 LANG = click.option(
     "--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of all texts."
@@ -91,10 +94,11 @@ def lesson(out: Path, lang: str, quick: bool, as_json: bool) -> None:
     start, results = time.perf_counter(), {}
     need_matplotlib()
     _need_folder(out)
-    total, before = sum(entry.weight for entry in experiments.EXPERIMENTS.values()), 0.0
+    chosen = [entry for entry in experiments.EXPERIMENTS.values() if entry.group == "lesson"]
+    total, before = sum(entry.weight for entry in chosen), 0.0
     with Bar() as bar:
-        for name, entry in experiments.EXPERIMENTS.items():
-            results[name] = _run(name, quick, bar, lang, before / total, entry.weight / total)
+        for entry in chosen:
+            results[entry.name] = _run(entry, quick, bar, lang, before / total, entry.weight / total)
             before += entry.weight
     from seqgrad.report import claims_of, write_lesson
 
@@ -150,16 +154,16 @@ def run(name: str, out: Path | None, seeds: int | None, lang: str, quick: bool, 
     from seqgrad import experiments
 
     try:
-        experiments.find(name)
+        entry = experiments.find(name)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if seeds is not None and name == "char_model":
-        raise click.UsageError("char_model runs one seed; leave --seeds out")
+    if seeds is not None and not entry.takes("seeds"):
+        raise click.UsageError(f"{name} runs one seed; leave --seeds out")
     if out is not None:
         need_matplotlib()
         _need_folder(out)
     with Bar() as bar:
-        result = _run(name, quick, bar, lang, 0.0, 1.0, **({} if seeds is None else {"seeds": seeds}))
+        result = _run(entry, quick, bar, lang, 0.0, 1.0, **({} if seeds is None else {"seeds": seeds}))
     if out is not None:
         for kind in result.kinds:
             _save_figure(result.plot(kind, lang=lang).figure_, out / f"{name}_{kind}_{lang}.png")
@@ -191,19 +195,19 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if found["ok"] else 1)
 
 
-def _run(name: str, quick: bool, bar: Bar, lang: str, before: float, share: float, **options: Any) -> Any:
+def _run(entry: Experiment, quick: bool, bar: Bar, lang: str, before: float, share: float, **options: Any) -> Any:
     from seqgrad import experiments
     from seqgrad.experiments.texts import say
 
-    title = say(f"name.{name}", lang)
-    if name == "long_dependency":
+    title = say(f"name.{entry.name}", lang)
+    if entry.takes("workers"):
         options["workers"] = _processors()
     try:
         return experiments.run(
-            name, quick=quick, progress=lambda done, what: bar.show(before + share * done, title, what), **options
+            entry.name, quick=quick, progress=lambda done, what: bar.show(before + share * done, title, what), **options
         )
     except RuntimeError as error:
-        raise click.ClickException(f"{name}: {error}") from error
+        raise click.ClickException(f"{entry.name}: {error}") from error
 
 
 def _save_figure(figure: Any, path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import seqgrad as sg
-from seqgrad.experiments import _texts_en, _texts_es, tasks
+from seqgrad.experiments import _words, tasks
 from seqgrad.experiments._findings import scan
 from seqgrad.experiments._measure import Setup, flow
 from seqgrad.experiments._result import median, plain
@@ -187,14 +187,12 @@ def test_wrong_type_names_the_argument():
         sg.experiments.decay(seeds=2.5)
 
 
-def test_both_catalogues_have_the_same_texts_with_the_same_fields():
-    assert list(_texts_en.TEXTS) == list(_texts_es.TEXTS)
-    for key, text in _texts_en.TEXTS.items():
-        if "$" in text:  # mathtext: a label, never formatted
+def test_both_languages_of_a_text_have_the_same_fields():
+    for key, text in _words.texts().items():
+        assert all(one.strip() for one in text), key
+        if "$" in text.en:  # mathtext: a label, never formatted
             continue
-        fields = [
-            {name for _, name, _, _ in string.Formatter().parse(one) if name} for one in (text, _texts_es.TEXTS[key])
-        ]
+        fields = [{name for _, name, _, _ in string.Formatter().parse(one) if name} for one in text]
         assert fields[0] == fields[1], key
 
 

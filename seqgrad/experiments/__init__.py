@@ -5,9 +5,10 @@ Each result has ``to_pandas()``, ``plot()`` and ``claims``. ``EXPERIMENTS`` list
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from seqgrad.experiments._result import Drawing, Result
 from seqgrad.experiments.char_model import CharModel, char_model
@@ -40,14 +41,26 @@ __all__ = [
 ]
 
 
+Group = Literal["lesson", "field", "data"]
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """An entry of the registry: the function, what it costs (share of the whole lesson) and its quick settings."""
+    """An entry of the registry: the function, what it costs (about its seconds on two cores) and its quick settings.
+
+    ``group`` says where it belongs: ``lesson`` (all of these make the lesson's report), ``field`` (claims of the
+    literature) or ``data`` (real data sets).
+    """
 
     name: str
     function: Callable[..., Result]
     weight: float
     quick: dict[str, Any]
+    group: Group = "lesson"
+
+    def takes(self, option: str) -> bool:
+        """Whether the function has an argument of this name."""
+        return option in inspect.signature(self.function).parameters
 
 
 EXPERIMENTS: dict[str, Experiment] = {

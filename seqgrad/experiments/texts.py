@@ -1,15 +1,15 @@
-"""Every text the lesson speaks, in English and Spanish. Claims carry their own two texts in ``_claim_table.py``."""
+"""Say a text of the experiments in English or Spanish; the texts themselves are in ``_words/``, one module each."""
 
 from __future__ import annotations
 
 from string import Formatter
 from typing import Any
 
-from seqgrad.experiments import _texts_en, _texts_es
+from seqgrad.experiments import _words
+from seqgrad.experiments._word import Text
 from seqgrad.experiments.claims import number
 
-CATALOGUE: dict[str, dict[str, str]] = {"en": _texts_en.TEXTS, "es": _texts_es.TEXTS}
-LANGUAGES = tuple(CATALOGUE)
+LANGUAGES = Text._fields
 
 
 class _Numbers(Formatter):
@@ -32,9 +32,9 @@ def say(key: str, lang: str = "en", **facts: Any) -> str:
         >>> say("verdict.corrected", "es")
         'corregido'
     """
-    if lang not in CATALOGUE:
+    if lang not in LANGUAGES:
         raise ValueError(f"lang must be one of {', '.join(LANGUAGES)}; got {lang!r}")
-    if key not in CATALOGUE[lang]:
-        raise KeyError(f"the {lang} catalogue has no text {key!r}")
-    text = CATALOGUE[lang][key]
+    if key not in _words.texts():
+        raise KeyError(f"there is no text {key!r}")
+    text: str = getattr(_words.texts()[key], lang)
     return _Numbers(lang).vformat(text, (), facts) if facts else text  # labels hold mathtext braces and no fields
