@@ -11,18 +11,25 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seqgrad.experiments._result import Drawing, Result
+from seqgrad.experiments.char_cells import CharCells, char_cells
 from seqgrad.experiments.char_model import CharModel, char_model
 from seqgrad.experiments.claims import Claim, Spec, Verdict
+from seqgrad.experiments.cures import Cures, cures
 from seqgrad.experiments.decay import Decay, decay
+from seqgrad.experiments.digits import Digits, digits
 from seqgrad.experiments.explosion import Explosion, explosion
 from seqgrad.experiments.gradient_flow import GradientFlow, gradient_flow
 from seqgrad.experiments.long_dependency import LongDependency, long_dependency
+from seqgrad.experiments.vowels import Vowels, vowels
 
 __all__ = [
     "EXPERIMENTS",
+    "CharCells",
     "CharModel",
     "Claim",
+    "Cures",
     "Decay",
+    "Digits",
     "Drawing",
     "Experiment",
     "Explosion",
@@ -31,13 +38,18 @@ __all__ = [
     "Result",
     "Spec",
     "Verdict",
+    "Vowels",
+    "char_cells",
     "char_model",
+    "cures",
     "decay",
+    "digits",
     "explosion",
     "find",
     "gradient_flow",
     "long_dependency",
     "run",
+    "vowels",
 ]
 
 
@@ -71,6 +83,10 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("explosion", explosion, 6, {"seeds": 1}),
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
+        Experiment("char_cells", char_cells, 60, {"seeds": 1, "updates": 150, "hidden": 64}, "data"),
+        Experiment("digits", digits, 60, {"seeds": 1, "orders": ("row", "pixel"), "updates": 400}, "data"),
+        Experiment("vowels", vowels, 15, {"seeds": 1}, "data"),
+        Experiment("cures", cures, 900, {"tasks": ("first_50",), "cells": ("rnn", "lstm"), "seeds": 2}, "data"),
     )
 }
 
