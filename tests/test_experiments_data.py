@@ -236,6 +236,16 @@ def test_published_table_is_complete():
     assert len(table.claims) >= 8
 
 
+def test_published_networks_train_again_to_the_same():
+    table = Cures.load()
+    for line in (("rnn", "orthogonal"), ("residual", "none")):
+        (published,) = [n for n in table.networks if (n.task, n.cell, n.cure, n.seed) == ("first_50", *line, 3)]
+        again = _cures_plan.train_once("first_50", *line, 3, published.updates)
+        assert again.outcome == pytest.approx(published.outcome, abs=0.05)  # other processors round otherwise
+        assert again.horizon_before == published.horizon_before
+        assert again.ratio_before == pytest.approx(published.ratio_before, rel=0.01)
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_table_for_documents_has_a_row_per_cell_and_cure(lang):
     from pages import Page

@@ -182,24 +182,24 @@ TEXTS: dict[str, Text] = {
     "cures.outcome.alt": Text(
         (
             "A table in shades for each task, cures by cells: seeds that learn, accuracy or bits per character. "
-            "{networks} networks, {seeds_min} to {seeds_max} seeds a place. {told}"
+            "{networks} networks, {seeds_min} to {seeds_max} seeds a place. {shown}, with the horizon: {told}."
         ),
         (
             "Una tabla sombreada por tarea, remedios por células: semillas que aprenden, acierto o bits por carácter. "
-            "{networks} redes, de {seeds_min} a {seeds_max} semillas por casilla. {told}"
+            "{networks} redes, de {seeds_min} a {seeds_max} semillas por casilla. {shown}, con el horizonte: {told}."
         ),
     ),
     "cures.outcome.caption": Text(
         (
             "Seeds that learn (of {seeds_max}), else the median of {seeds_min}. Every network but “nothing” and "
-            "“carried gradient clipped” is clipped to norm 1 besides; Adam, one learning rate a task, nothing tuned "
+            "“clipped at every timestep” is clipped to norm 1 besides; Adam, one learning rate a task, nothing tuned "
             "for any cell or cure. First element: H=32, Adam 0.001, 300 updates. Digits: H=64, 0.002, 800 updates. "
             "Spelling: H=64, 0.005, 300 updates. Brighter is better; † counts networks whose loss stopped being a "
             "number."
         ),
         (
-            "Semillas que aprenden (de {seeds_max}); donde no, la mediana de {seeds_min}. Salvo «nada» y «recorte "
-            "dentro del tiempo», toda red lleva además recorte a norma 1; Adam, una tasa de aprendizaje por tarea, "
+            "Semillas que aprenden (de {seeds_max}); donde no, la mediana de {seeds_min}. Salvo «nada» y «recorte en "
+            "cada t», toda red lleva además recorte a norma 1; Adam, una tasa de aprendizaje por tarea, "
             "nada ajustado a célula ni remedio. Primer elemento: H=32, Adam 0,001, 300 pasos de entrenamiento. "
             "Dígitos: H=64, 0,002, 800. Deletreo: H=64, 0,005, 300. Más claro es mejor; † cuenta las redes cuya "
             "pérdida dejó de ser un número."
@@ -208,11 +208,11 @@ TEXTS: dict[str, Text] = {
     "cures.horizon.alt": Text(
         (
             "A table in shades for each task, cures by cells: how many steps back the gradient of the last timestep "
-            "keeps a thousandth of its size, before and after training. {told}"
+            "keeps a thousandth of its size, before and after training. {shown}, after the outcome: {told}."
         ),
         (
             "Una tabla sombreada por tarea, remedios por células: cuántos pasos hacia atrás conserva una milésima de "
-            "su tamaño el gradiente del último paso, antes y después de entrenar. {told}"
+            "su tamaño el gradiente del último paso, antes y después de entrenar. {shown}, tras el resultado: {told}."
         ),
     ),
     "cures.horizon.caption": Text(
@@ -239,7 +239,7 @@ TEXTS: dict[str, Text] = {
     "cures.cell.residual": Text("residual", "residual"),
     "cures.none": Text("nothing", "nada"),
     "cures.clip": Text("clipping", "recorte"),
-    "cures.state_clip": Text("carried gradient clipped", "recorte dentro del tiempo"),
+    "cures.state_clip": Text("clipped at every timestep", "recorte en cada t"),
     "cures.orthogonal": Text("orthogonal, zero biases", "ortogonal, sesgos a cero"),
     "cures.identity": Text("identity, relu (IRNN)", "identidad, relu (IRNN)"),
     "cures.forget_one": Text("forget bias 1", "sesgo de olvido 1"),
