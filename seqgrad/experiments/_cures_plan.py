@@ -26,10 +26,7 @@ BATCH, CLIP, OMEGA_EVERY, SCALE = 32, 1.0, 5, 0.1
 
 @dataclass(frozen=True)
 class Cure:
-    """One mitigation: the cells it makes sense for, how the layer starts, what the layer and the loop do otherwise.
-
-    ``knob`` is the hyperparameter that it brings and the value taken here, for no cell and no task tuned.
-    """
+    """One mitigation: the cells it makes sense for, how the layer starts, what the layer and the loop do otherwise."""
 
     cells: tuple[str, ...] = CELLS
     start: dict[str, Any] = field(default_factory=dict)  # arguments of Setup
@@ -37,20 +34,19 @@ class Cure:
     clip: bool = True
     truncate: bool = False
     omega: bool = False
-    knob: str = ""
 
 
 CURES: dict[str, Cure] = {
     "none": Cure(clip=False),
-    "clip": Cure(knob="max_norm = 1"),
-    "state_clip": Cure(clip=False, layer={"state_clip": sg.clip.Norm(1 / BATCH)}, knob="max_norm = 1/N"),
+    "clip": Cure(),
+    "state_clip": Cure(clip=False, layer={"state_clip": sg.clip.Norm(1 / BATCH)}),
     "orthogonal": Cure(start={"recurrent": "orthogonal", "zero_bias": True}),
     "identity": Cure(("rnn",), start={"recurrent": "identity", "nonlinearity": "relu"}),
-    "forget_one": Cure(GATED, start={"keep": 1.0}, knob="b = 1"),
-    "chrono": Cure(GATED, start={"keep": "chrono"}, knob="T"),
-    "truncate": Cure(truncate=True, knob="k"),
-    "omega": Cure(omega=True, knob=f"1 · Ω, 1/{OMEGA_EVERY}"),
-    "residual_scale": Cure(("residual",), layer={"residual_scale": SCALE}, knob=f"scale = {SCALE}"),
+    "forget_one": Cure(GATED, start={"keep": 1.0}),
+    "chrono": Cure(GATED, start={"keep": "chrono"}),
+    "truncate": Cure(truncate=True),
+    "omega": Cure(omega=True),
+    "residual_scale": Cure(("residual",), layer={"residual_scale": SCALE}),
 }
 
 

@@ -6,7 +6,7 @@ import html as _html
 import math
 from typing import TYPE_CHECKING
 
-from seqgrad.experiments._cures_plan import CURES, GROWN, TASKS
+from seqgrad.experiments._cures_plan import GROWN, TASKS
 from seqgrad.experiments.texts import say
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def _body(result: Cures, lang: str) -> list[list[str]]:
         for task in result.tasks:
             entry = result.entry(task, cell, cure)
             row += [NOT_APPLICABLE] * 2 if entry is None else [outcome(task, entry, lang), horizon(entry)]
-        knob = CURES[cure].knob or NOT_APPLICABLE
-        row += [fixed(result.costs.get((cell, cure), math.nan), lang), knob.replace(".", ",") if lang == "es" else knob]
+        row += [fixed(result.costs.get((cell, cure), math.nan), lang), say(f"cures.knob.{cure}", lang)]
         body.append(row)
     return body
 
