@@ -134,8 +134,8 @@ def check(cells: Sequence[str], **numbers: int) -> None:
 def fit(
     group: str, cell: str, seed: int, data: Labelled, *, hidden: int, rate: float, updates: int,
     form: Callable[[torch.Tensor, torch.Tensor], tuple[Any, ...]] = lambda x, lengths: (x,),
-) -> tuple[Fit, list[float]]:  # fmt: skip
-    """Train one classifier (Adam, batches of 32, clipped at norm 1); also returns its loss at every update.
+) -> Fit:  # fmt: skip
+    """Train one classifier: Adam, batches of 32, clipped at norm 1.
 
     ``form`` turns a padded batch and its lengths into what the network is called with.
     """
@@ -148,7 +148,7 @@ def fit(
         def look() -> Reach:
             return probe(model, form(x_test[:, :PROBED], lengths_test[:PROBED]), y_test[:PROBED])
 
-        before, losses = look(), []
+        before = look()
         for _ in range(updates):
             chosen = torch.randint(0, len(y), (BATCH,), generator=dice)
             optimizer.zero_grad()
@@ -156,7 +156,6 @@ def fit(
             loss.backward()
             sg.clip.grad_norm_(model, CLIP)
             optimizer.step()
-            losses.append(float(loss.detach()))
         with torch.no_grad():
             right = (model(*form(x_test, lengths_test)).argmax(1) == y_test).float().mean()
-        return Fit(group, cell, seed, float(right), before, look()), losses
+        return Fit(group, cell, seed, float(right), before, look())

@@ -62,7 +62,7 @@ def digits(
 
 def _train(order: datasets.Order, cell: str, seed: int, updates: int) -> Fit:
     data = datasets.digits(order)
-    return fit(order, cell, seed, data, hidden=HIDDEN, rate=RATE, updates=updates)[0]
+    return fit(order, cell, seed, data, hidden=HIDDEN, rate=RATE, updates=updates)
 
 
 def _judge(result: Digits) -> list[Claim]:
