@@ -206,7 +206,7 @@ def _run(entry: Experiment, quick: bool, bar: Bar, lang: str, before: float, sha
         return experiments.run(
             entry.name, quick=quick, progress=lambda done, what: bar.show(before + share * done, title, what), **options
         )
-    except RuntimeError as error:
+    except (ImportError, RuntimeError) as error:
         raise click.ClickException(f"{entry.name}: {error}") from error
 
 

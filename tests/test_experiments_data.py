@@ -55,6 +55,20 @@ def test_missing_package_is_named_with_its_extra(package, call, monkeypatch):
         call()
 
 
+def test_command_says_in_one_line_what_to_install(monkeypatch):
+    from click.testing import CliRunner
+
+    from seqgrad.cli import main
+
+    monkeypatch.setattr(datasets, "find_spec", lambda name: None)
+    datasets.japanese_vowels.cache_clear()
+    result = CliRunner().invoke(main, ["run", "vowels", "--quick"])
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
+        "Error: vowels: japanese_vowels() needs sktime: pip install 'seqgrad[data]'"
+    )
+
+
 def test_package_without_the_file_says_so(tmp_path):
     folder = tmp_path / "sktime" / "datasets" / "data" / "JapaneseVowels"
     with pytest.raises(RuntimeError, match=r"the installed sktime does not hold X\.ts; pip install -U"):

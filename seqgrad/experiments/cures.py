@@ -193,17 +193,10 @@ def cures(
         >>> [(row["cure"], row["horizon_before"] > 40) for row in table.rows()]
         [('clip', False), ('orthogonal', True)]
     """
-    for argument, names, known in (("tasks", tasks, TASKS), ("cells", cells, CELLS), ("cures", cures, CURES)):
-        if not names:
-            raise ValueError(f"{argument} must name at least one of {', '.join(known)}, got none")
-        for name in names:
-            one_of(argument, name, tuple(known))
+    pairs = _pairs(tasks, cells, cures)
     for argument, value in (("seeds", seeds), ("updates", updates), ("workers", workers)):
         if value is not None:
             positive(argument, value)
-    pairs = [(cell, cure) for cell in cells for cure in cures if cell in CURES[cure].cells]
-    if not pairs:
-        raise ValueError(f"none of cures {', '.join(cures)} applies to cells {', '.join(cells)}; see CURES[...].cells")
     start, tell = time.perf_counter(), reporter(progress, "cures")
     done, costs, _ = _read(Path(keep)) if keep and Path(keep).exists() else ([], {}, {})
     known_ones = {(n.task, n.cell, n.cure, n.seed, n.updates): n for n in done}
@@ -224,6 +217,21 @@ def cures(
     result.claims = _cures_claims.judged(result) if updates is None else []
     result.seconds = time.perf_counter() - start
     return result
+
+
+def _pairs(tasks: Sequence[str], cells: Sequence[str], cures: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of cell and cure that make sense; unknown and missing names are refused."""
+    known: dict[str, tuple[str, ...]] = {"tasks": tuple(TASKS), "cells": CELLS, "cures": tuple(CURES)}
+    for argument, names in (("tasks", tasks), ("cells", cells), ("cures", cures)):
+        if not names:
+            raise ValueError(f"{argument} must name at least one of {', '.join(known[argument])}, got none")
+        for name in names:
+            one_of(argument, name, known[argument])
+    pairs = [(cell, cure) for cell in cells for cure in cures if cell in CURES[cure].cells]
+    if not pairs:
+        apply = "; ".join(f"{cure} to {', '.join(CURES[cure].cells)}" for cure in cures)
+        raise ValueError(f"none of cures {', '.join(cures)} applies to cells {', '.join(cells)}; apply {apply}")
+    return pairs
 
 
 def measure_costs(pairs: Sequence[tuple[str, str]], *, rounds: int = 30, task: str = "first_100") -> Costs:
