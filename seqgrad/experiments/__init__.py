@@ -84,9 +84,11 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
         Experiment("char_cells", char_cells, 60, {"seeds": 1, "updates": 150, "hidden": 64}, "data"),
-        Experiment("digits", digits, 60, {"seeds": 1, "orders": ("row", "pixel"), "updates": 400}, "data"),
+        Experiment(
+            "digits", digits, 60, {"seeds": 1, "cells": ("rnn", "gru", "lstm"), "orders": ("row", "pixel")}, "data"
+        ),
         Experiment("vowels", vowels, 15, {"seeds": 1}, "data"),
-        Experiment("cures", cures, 900, {"tasks": ("first_50",), "cells": ("rnn", "lstm"), "seeds": 2}, "data"),
+        Experiment("cures", cures, 900, {"tasks": ("first_50",), "cells": ("rnn", "lstm"), "seeds": 1}, "data"),
     )
 }
 
