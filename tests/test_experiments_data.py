@@ -233,7 +233,7 @@ def test_costs_are_relative_to_the_bare_cell():
 
 
 def test_published_table_is_complete():
-    table = Cures.load()
+    table = sg.experiments.EXPERIMENTS["cures"].published()
     planned = {(cell, cure) for cure, how in CURES.items() for cell in how.cells}
     assert set(table.lines) == set(table.costs) == planned
     for task, plan in _cures_plan.TASKS.items():

@@ -60,6 +60,7 @@ Group = Literal["lesson", "field", "data"]
 class Experiment:
     """An entry of the registry: the function, what it costs (about its seconds on two cores) and its quick settings.
 
+    ``published`` reads a result kept with the package, for documents, where a full run takes too long for them.
     ``group`` says where it belongs: ``lesson`` (all of these make the lesson's report), ``field`` (claims of the
     literature) or ``data`` (real data sets).
     """
@@ -69,6 +70,7 @@ class Experiment:
     weight: float
     quick: dict[str, Any]
     group: Group = "lesson"
+    published: Callable[[], Result] | None = None
 
     def takes(self, option: str) -> bool:
         """Whether the function has an argument of this name."""
@@ -88,7 +90,9 @@ EXPERIMENTS: dict[str, Experiment] = {
             "digits", digits, 60, {"seeds": 1, "cells": ("rnn", "gru", "lstm"), "orders": ("row", "pixel")}, "data"
         ),
         Experiment("vowels", vowels, 15, {"seeds": 1}, "data"),
-        Experiment("cures", cures, 900, {"tasks": ("first_50",), "cells": ("rnn", "lstm"), "seeds": 1}, "data"),
+        Experiment(
+            "cures", cures, 900, {"tasks": ("first_50",), "cells": ("rnn", "lstm"), "seeds": 1}, "data", Cures.load
+        ),
     )
 }
 

@@ -66,7 +66,7 @@ def markdown(result: Cures, lang: str) -> str:
 
 
 def html(result: Cures, lang: str) -> str:
-    """An HTML table; the cell's name stands once, over the rows of its cures."""
+    """An HTML table in a box that scrolls by itself; the cell's name stands once, beside the rows of its cures."""
     head, body = _head(result, lang), _body(result, lang)
     escaped = "".join(f'<th scope="col">{_html.escape(text)}</th>' for text in head)
     rows, last = [], ""
@@ -75,4 +75,5 @@ def html(result: Cures, lang: str) -> str:
         first = "" if row[0] == last else f'<th scope="rowgroup" rowspan="{same}">{_html.escape(row[0])}</th>'
         rows.append(f"<tr>{first}{''.join(f'<td>{_html.escape(text)}</td>' for text in row[1:])}</tr>\n")
         last = row[0]
-    return f"<table>\n<thead><tr>{escaped}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>\n</table>\n"
+    table = f"<table style='border-collapse:separate;border-spacing:.7em .1em'>\n<thead><tr>{escaped}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>\n</table>"
+    return f'<div style="overflow-x:auto;white-space:nowrap">\n{table}\n</div>\n'

@@ -125,7 +125,7 @@ class Cures(Result):
         return _cures_table.markdown(self, lang)
 
     def to_html(self, lang: str = "en") -> str:
-        """The same as an HTML ``<table>``, without styles."""
+        """The same as an HTML ``<table>`` in a box that scrolls sideways where the page is narrow."""
         from seqgrad.experiments import _cures_table
 
         return _cures_table.html(self, lang)

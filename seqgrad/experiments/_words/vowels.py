@@ -1,6 +1,6 @@
 """What the vowels experiment claims and says.
 
-Bounds come from five seeds (0 to 4): single accuracies 0.886-0.943, horizons untrained 10-16 and trained 18-28 but for
+Bounds come from five seeds (0 to 4): single accuracies 0.88-0.95, horizons untrained 10-16 and trained 18-28 but for
 the residual RNN (28 throughout). The two forms are one formula: rounding alone may part them.
 """
 
