@@ -75,5 +75,7 @@ def html(result: Cures, lang: str) -> str:
         first = "" if row[0] == last else f'<th scope="rowgroup" rowspan="{same}">{_html.escape(row[0])}</th>'
         rows.append(f"<tr>{first}{''.join(f'<td>{_html.escape(text)}</td>' for text in row[1:])}</tr>\n")
         last = row[0]
-    table = f"<table style='border-collapse:separate;border-spacing:.7em .1em'>\n<thead><tr>{escaped}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>\n</table>"
+    look = "border-collapse:separate;border-spacing:.7em .1em"
+    inside = f"<thead><tr>{escaped}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody>"
+    table = f'<table style="{look}">\n{inside}\n</table>'
     return f'<div style="overflow-x:auto;white-space:nowrap">\n{table}\n</div>\n'
