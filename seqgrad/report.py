@@ -216,7 +216,7 @@ def _paragraphs(text: str) -> str:
 def _prose(text: str) -> str:
     """Escaped text with `code`, and the few formulas it holds set as such: W_hh, h_(k−1), 2^50."""
     text = html.escape(text, quote=False)
-    text = re.sub(r"\b(d?)([WLhcfgi])_(?:\(([^)]+)\)|(hh|[Tkt1])\b)", r"\1<i>\2</i><sub>\3\4</sub>", text)
+    text = re.sub(r"\b(d?)([WLhcfgix])_(?:\(([^)]+)\)|(hh|xh|[Tkt1])\b)", r"\1<i>\2</i><sub>\3\4</sub>", text)
     text = re.sub(r"\b([\d.,]*\d|f)\^(-?\d+|k)", r"\1<sup>\2</sup>", text)
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 
@@ -319,14 +319,15 @@ def _claim(claim: Claim, lang: str) -> str:
 
 def _checklist(results: Mapping[str, Result], lang: str) -> str:
     claims = list(claims_of(results).values())
-    rows = []
+    rows, note = [], f" ({say('verdict.corrected', lang)})"
     for item in range(1, 6):
         own = [claim for claim in claims if claim.spec.item == item]
         good = sum(claim.ok for claim in own)
         tick, word = ("☑", "reproduced") if own and good == len(own) else ("☐", "not")
         links = "".join(
             f'<li><span class="{claim.verdict.split()[0]}">{MARKS[claim.verdict]}</span> '
-            f'<a href="#{claim.id}">{_prose(claim.text(lang))}</a></li>\n'
+            f'<a href="#{claim.id}">{_prose(claim.text(lang))}</a>'
+            f"{note if claim.verdict == 'corrected' else ''}</li>\n"
             for claim in own
         )
         rows.append(
