@@ -115,7 +115,7 @@ def lesson(out: Path, lang: str, quick: bool, resume: bool, workers: int | None,
     total, before = sum(entry.weight for entry in chosen), 0.0
     with _kept(), Bar() as bar:
         for entry in chosen:
-            options = {"speed": True} if entry.takes("speed") else {}
+            options: dict[str, Any] = {"speed": True} if entry.takes("speed") else {}
             settings = {**(entry.quick if quick else {}), **options}
             kept = out / "finished" / f"{entry.name}.json"
             found = load(entry.result, kept, settings) if resume else None
@@ -156,8 +156,8 @@ def list_(lang: str, as_json: bool) -> None:
     from seqgrad.experiments.texts import say
 
     if as_json:
-        entries = EXPERIMENTS.values()
-        print_json({one.name: {"group": one.group, "says": say(f"name.{one.name}", lang)} for one in entries})
+        known = EXPERIMENTS.values()
+        print_json({one.name: {"group": one.group, "says": say(f"name.{one.name}", lang)} for one in known})
         return
     for group in get_args(Group):
         entries = [one for one in EXPERIMENTS.values() if one.group == group]

@@ -18,9 +18,10 @@ from seqgrad.experiments.truncation import SAMPLE
 
 STYLE = """
 .how pre{margin-top:-.8rem;padding:.5rem .8rem;font-size:.78rem}.wide{overflow-x:auto}
-table{border-collapse:collapse;font-size:.88rem;line-height:1.35}th,td{padding:.35rem .6rem;text-align:right;
+table{border-collapse:collapse;font-size:.8rem;line-height:1.35}th,td{padding:.3rem .45rem;text-align:right;
 border-bottom:1px solid var(--line);white-space:nowrap}th:first-child{text-align:left}thead th{white-space:normal;
 vertical-align:bottom;font-weight:600}tbody th{font-weight:400}summary{cursor:pointer}
+nav ul{list-style:none;padding:0}
 .claims>li:target{background:var(--box)}
 """
 MARKS = {"reproduced": "✓", "corrected": "✎", "not reproduced": "✗"}
@@ -216,7 +217,9 @@ def _paragraphs(text: str) -> str:
 def _prose(text: str) -> str:
     """Escaped text with `code`, and the few formulas it holds set as such: W_hh, h_(k−1), 2^50."""
     text = html.escape(text, quote=False)
-    text = re.sub(r"\b(d?)([WLhcfgix])_(?:\(([^)]+)\)|(hh|xh|[Tkt1])\b)", r"\1<i>\2</i><sub>\3\4</sub>", text)
+    text = re.sub(
+        r"\b(d?)([WLhcfgix])_(?:\(([^)]+)\)|(hh|xh|[Tkt1])(?![a-zA-Z_]))", r"\1<i>\2</i><sub>\3\4</sub>", text
+    )
     text = re.sub(r"\b([\d.,]*\d|f)\^(-?\d+|k)", r"\1<sup>\2</sup>", text)
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)
 
@@ -228,14 +231,14 @@ def _head(results: Mapping[str, Result], lang: str, quick: bool) -> str:
         for verdict in tally
     )
     links = "".join(
-        f'<li><a href="#{section.key}">{say(f"section.{section.key}.title", lang).split(". ")[-1]}</a></li>'
+        f'<li><a href="#{section.key}">{say(f"section.{section.key}.title", lang)}</a></li>'
         for section in _shown(results)
     )
     note = f'<p class="soft">{say("report.quick", lang)}</p>\n' if quick else ""
     return (
         f'<h1>{say("report.title", lang)}</h1>\n<p class="lead">{say("report.lead", lang)}</p>\n'
         f'{note}<p>{say("report.verdicts", lang)}:</p>\n<ul class="tally">{boxes}</ul>\n{_corrections(results, lang)}'
-        f'<nav aria-label="{say("report.contents", lang)}"><ol>{links}</ol></nav>\n'
+        f'<nav aria-label="{say("report.contents", lang)}"><ul>{links}</ul></nav>\n'
     )
 
 
@@ -286,13 +289,18 @@ def _table(result: Any, lang: str) -> str:
     head = "".join(f'<th scope="col">{_subscripts(say(f"table.{key}", lang))}</th>' for key in keys)
     body = "".join(
         f'<tr><th scope="row">{_subscripts(say(f"setup.{row[0]}", lang))}</th>'
-        + "".join(f"<td>{number(float(f'{value:.2g}'), lang)}</td>" for value in row[1:])
+        + "".join(f"<td>{_brief(value, lang)}</td>" for value in row[1:])
         + "</tr>\n"
         for row in rows
     )
     note = _prose(say(f"{result.name}.table", lang, **result.facts()))
     table = f"<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
-    return f'<figure><div class="wide" tabindex="0">{table}</div>\n<figcaption>{note}</figcaption></figure>\n'
+    return f'<div class="wide" tabindex="0">{table}</div>\n<p class="soft">{note}</p>\n'
+
+
+def _brief(value: float, lang: str) -> str:
+    """To two figures: 0.61, 2.8·10⁻¹²."""
+    return re.sub(r"(\d[.,]\d)0(?=·)", r"\1", number(float(f"{value:.2g}"), lang))
 
 
 def _subscripts(text: str) -> str:

@@ -12,7 +12,7 @@ from browser import load, measure
 from pages import Page
 
 from seqgrad import _page, experiments
-from seqgrad.experiments.texts import LANGUAGES, say
+from seqgrad.experiments.texts import LANGUAGES
 from seqgrad.report import CORRECTIONS, SECTIONS, figure_code, write_lesson
 
 
@@ -106,6 +106,7 @@ def test_results_json_is_strict_and_complete(page):
     assert data["environment"]["torch"] == torch.__version__
 
 
+@pytest.mark.filterwarnings("ignore::seqgrad.FindingWarning")  # a network that was not trained does vanish
 @pytest.mark.parametrize("section", [s for s in SECTIONS if s.code], ids=lambda s: s.key)
 def test_code_shown_in_the_report_runs(section, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -150,9 +151,9 @@ def test_every_kind_is_drawn_in_both_languages_and_shows_nothing(entry, results)
 
 
 def test_the_five_loose_points_open_the_report_and_the_checklist_closes_it(page, results):
-    lang, text, _, _ = page
-    words = [say(f"loose.{id}", lang).split(",")[0] for id in CORRECTIONS if id != "flow.lstm_default"]
-    assert len(CORRECTIONS) == 5 and all(word.split(":")[0].split("`")[0] in text for word in words[:3])
+    _, text, _, _ = page
+    opening = text[text.index("<ol>") : text.index("<nav")]
+    assert re.findall('href="#(.+?)"', opening) == list(CORRECTIONS) and len(CORRECTIONS) == 5
     closing = text[text.index('<ul class="check">') :]
     assert closing.count("<details>") == 5
     measured = {claim.id for result in results.values() for claim in result.claims if claim.spec.item}

@@ -182,5 +182,5 @@ def blind(figure: Figure, result: Detection, say: Say) -> Axes:
     ax.axhline(100, color=COLORS["toy"], linestyle=":", label=say("explosion.growth.limit"))
     log_axis(ax, say("detection.norm"))
     ax.set_xlabel(say("detection.gain"))
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
     return ax

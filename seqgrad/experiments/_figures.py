@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqgrad.display import PALETTE, THEMES, theme
 from seqgrad.experiments._result import Drawing, Result, median
@@ -116,7 +116,11 @@ def shares(figure: Figure, curve: Sequence[float], epsilon: float, say: Say) -> 
     ax.set_ylim(floor, 3)
     from_one(ax, steps)
     ax.set_xlabel(say("axis.t"))
-    top = ax.secondary_xaxis("top", functions=(lambda t: steps - 1 - t, lambda lag: steps - 1 - lag))
+
+    def turned(t: Any) -> Any:
+        return steps - 1 - t
+
+    top = ax.secondary_xaxis("top", functions=(turned, turned))
     top.set_xlabel(say("axis.lag"))
     ax.legend(loc="upper left")
     return ax

@@ -94,15 +94,18 @@ def detection(gains: Sequence[float] = GAINS, *, seeds: int = 5, progress: bool 
         >>> [one.fires for one in run.seen]
         [False, True]
     """
-    for gain in gains:
-        above_zero("gains", gain)
+    for one in gains:
+        above_zero("gains", one)
     if not gains:
         raise ValueError("gains must name at least one gain, got none")
     positive("seeds", seeds)
     start, tell = time.perf_counter(), reporter(progress, "detection")
-    seen, default, agree = [], [], []
-    for k, gain in enumerate((*gains, None)):
-        tell(k / (len(gains) + 1), "default" if gain is None else f"gain {gain:g}")
+    seen: list[Seen] = []
+    default: list[Seen] = []
+    agree: list[bool] = []
+    everything: list[float | None] = [*gains, None]
+    for k, gain in enumerate(everything):
+        tell(k / len(everything), "default" if gain is None else f"gain {gain:g}")
         for seed in range(seeds):
             found, same = look(gain, seed)
             (default if gain is None else seen).append(found)

@@ -95,7 +95,8 @@ def residual(
     seed. Residual paths: He, Zhang, Ren, Sun 2016, "Deep residual learning for image recognition".
 
     Example:
-        >>>         >>> run = sg.experiments.residual((1.0, 0.01), steps=40, hidden=16, seeds=1, training=1)
+        >>> import seqgrad as sg
+        >>> run = sg.experiments.residual((1.0, 0.01), steps=40, hidden=16, seeds=1, training=1)
         >>> run.growth[0.01][0] < run.growth[1.0][0]
         True
     """

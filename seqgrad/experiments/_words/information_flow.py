@@ -50,17 +50,15 @@ CLAIMS = (
         item=4,
         expected=1e-9,
         relation="at_most",
-        en="The drawing of the information flow shows the gradient.",
-        es="El dibujo del flujo de información muestra el gradiente.",
-        right_en=(
-            "It shows the way forward, ∂h_t/∂x_1; the gradient runs backwards, ∂L/∂h_t. Both are products of the "
-            "same Jacobians and both shrink, but from opposite ends: keep them in separate panels. The "
-            "sensitivity at t=50 over that at t=1:"
+        en=(
+            "The drawing shows the way forward, ∂h_t/∂x_1; the gradient runs backwards, ∂L/∂h_t. Both are "
+            "products of the same Jacobians and both shrink, from opposite ends, so they need panels of their "
+            "own (sensitivity at t=50 over that at t=1)."
         ),
-        right_es=(
-            "Muestra el camino hacia delante, ∂h_t/∂x_1; el gradiente va hacia atrás, ∂L/∂h_t. Ambos son "
-            "productos de los mismos jacobianos y ambos menguan, pero desde extremos opuestos: mejor en paneles "
-            "separados. La sensibilidad en t=50 entre la de t=1:"
+        es=(
+            "El dibujo muestra el camino hacia delante, ∂h_t/∂x_1; el gradiente va hacia atrás, ∂L/∂h_t. Ambos "
+            "son productos de los mismos jacobianos y ambos menguan, desde extremos opuestos, así que necesitan "
+            "paneles propios (sensibilidad en t=50 entre la de t=1)."
         ),
     ),
     spec(

@@ -60,15 +60,13 @@ CLAIMS = (
         item=3,
         expected=1e-15,
         relation="at_most",
-        en="Xavier for W_xh is part of the cure.",
-        es="Xavier para W_xh es parte de la cura.",
-        right_en=(
-            "It sets the size of what comes in, not how long it lasts: alone, with the default W_hh, it leaves "
-            "this at lag 99. Time is the business of W_hh and the biases."
+        en=(
+            "Xavier for W_xh sets the size of what comes in, not how long it lasts: alone, with the default "
+            "W_hh, it leaves this of the gradient at lag 99. Time is the business of W_hh and the biases."
         ),
-        right_es=(
-            "Fija el tamaño de lo que entra, no cuánto dura: sola, con la W_hh por defecto, deja esto a 99 "
-            "pasos. El tiempo es cosa de W_hh y de los sesgos."
+        es=(
+            "Xavier para W_xh fija el tamaño de lo que entra, no cuánto dura: sola, con la W_hh por defecto, "
+            "deja esto del gradiente a 99 pasos. El tiempo es cosa de W_hh y de los sesgos."
         ),
     ),
     spec(
