@@ -18,6 +18,7 @@ from seqgrad.experiments.truncation import SAMPLE
 
 STYLE = """
 .how pre{margin-top:-.8rem;padding:.5rem .8rem;font-size:.78rem}.wide{overflow-x:auto}
+@media(min-width:60rem){.wide{margin:0 -4rem}}
 table{border-collapse:collapse;font-size:.8rem;line-height:1.35}th,td{padding:.3rem .45rem;text-align:right;
 border-bottom:1px solid var(--line);white-space:nowrap}th:first-child{text-align:left}thead th{white-space:normal;
 vertical-align:bottom;font-weight:600}tbody th{font-weight:400}summary{cursor:pointer}
@@ -136,8 +137,8 @@ SECTIONS: tuple[Section, ...] = (
     Section(
         "gates", (("gradient_flow", "gates"), ("initialisation", "gated")),
         ("flow.forget_law", "flow.lstm_default", "flow.gru_default", "flow.forget_one", "flow.forget_99", "flow.chrono",
-         "init.chrono", "info.chrono", "dependency.lstm_default", "dependency.gru_default", "dependency.lstm_chrono",
-         "dependency.gru_chrono"),
+         "init.gates", "init.chrono", "info.chrono", "dependency.lstm_default", "dependency.gru_default",
+         "dependency.lstm_chrono", "dependency.gru_chrono"),
         "lstm = sg.init.forget_bias_(sg.LSTM(10, 32), 1.0)\n"
         "lstm = sg.init.chrono_(sg.LSTM(10, 32), T=100)   # or this\n"
         "with sg.record(lstm) as rec:\n"

@@ -57,7 +57,7 @@ def test_only_clipped_by_norm_an_exploding_relu_network_trains(clipped):
 # -- initialisation ------------------------------------------------------------------------------------------------
 def test_initialisation_reproduces_every_claim():
     result = experiments.initialisation(seeds=3)
-    assert len(result.claims) == 11 and failed(result) == []
+    assert len(result.claims) == 12 and failed(result) == []
     keys, rows = result.table()
     assert keys == ["setup", "radius", "sigma_max", "sigma_min", "lag_9", "lag_49", "lag_99", "spread"]
     table = {row[0]: dict(zip(keys[1:], row[1:], strict=True)) for row in rows}

@@ -38,7 +38,9 @@ LINES: dict[str, tuple[str, str]] = {  # colour by family, style by variant
     "lstm_forget_one": (GREEN, "--"),
     "lstm_forget_99": (GREEN, ":"),
     "lstm_chrono": (PINK, "-."),
-    "gru_chrono": (ORANGE, ":"),
+    "gru_orthogonal": (SKY, "--"),
+    "lstm_orthogonal": (GREEN, "--"),
+    "gru_chrono": (PINK, "-."),
 }
 CLIPPED = {"none": (RED, "-"), "norm": (BLUE, "-"), "value": (ORANGE, "--"), "state": (GREEN, "-.")}
 FAINT = 1e-3  # where the horizon is read

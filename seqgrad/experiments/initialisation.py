@@ -36,7 +36,7 @@ SETUPS: dict[str, Setup] = {
     "lstm_chrono": Setup("lstm", keep="chrono"),
 }
 DRAWN = ("rnn", "rnn_orthogonal", "rnn_orthogonal_zero_bias", "rnn_identity")
-GATED = ("lstm", "lstm_forget_one", "lstm_chrono", "gru_chrono")
+GATED = ("gru", "gru_orthogonal", "lstm_orthogonal", "gru_chrono")
 LAGS = (9, 49, 99)
 
 
@@ -207,6 +207,7 @@ def _judge(result: Initialisation) -> list[Claim]:
         judge("init.lag_49", result.at_lag("rnn", 49)),
         judge("init.small", median(result.small)),
         judge("init.identity", result.at_lag("rnn_identity", 98)),
+        judge("init.gates", result.at_lag("gru_orthogonal", 99)),
         judge("init.chrono", result.memory),
     ]
     if result.hidden == 128:

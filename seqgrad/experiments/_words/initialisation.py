@@ -116,6 +116,21 @@ CLAIMS = (
         ),
     ),
     spec(
+        "init.gates",
+        line=132,
+        item=5,
+        expected=1e-10,
+        relation="at_most",
+        en=(
+            "Orthogonal matrices do not open a gated network: half-open gates still halve what passes, and at "
+            "lag 99 a GRU has this left."
+        ),
+        es=(
+            "Las matrices ortogonales no abren una red con puertas: las puertas a medio abrir siguen dejando la "
+            "mitad, y a 99 pasos a una GRU le queda esto."
+        ),
+    ),
+    spec(
         "init.chrono",
         line=130,
         item=5,
@@ -188,22 +203,19 @@ TEXTS: dict[str, Text] = {
     ),
     "initialisation.gated.alt": Text(
         (
-            "Gradient at every timestep of gated networks before training, logarithmic. At step 1, relative to "
-            "step {steps}: LSTM {init_lstm:n}, with forget bias 1 {init_lstm_forget_one:n}, with chrono biases "
-            "{init_lstm_chrono:n}; GRU with chrono biases {init_gru_chrono:n}."
+            "Gradient at every timestep of gated networks before training, logarithmic. At step 1, relative to step "
+            "{steps}: GRU {init_gru:n}, with each gate's matrix orthogonal {init_gru_orthogonal:n} (LSTM "
+            "{init_lstm_orthogonal:n}), with chrono biases instead {init_gru_chrono:n}."
         ),
         (
-            "Gradiente en cada paso temporal de redes con puertas sin entrenar, logarítmico. En el paso 1, "
-            "relativo al paso {steps}: LSTM {init_lstm:n}, con sesgo de olvido 1 {init_lstm_forget_one:n}, con "
-            "sesgos chrono {init_lstm_chrono:n}; GRU con sesgos chrono {init_gru_chrono:n}."
+            "Gradiente en cada paso temporal de redes con puertas sin entrenar, logarítmico. En el paso 1, relativo al "
+            "paso {steps}: GRU {init_gru:n}, con la matriz de cada puerta ortogonal {init_gru_orthogonal:n} (LSTM "
+            "{init_lstm_orthogonal:n}), en cambio con sesgos chrono {init_gru_chrono:n}."
         ),
     ),
     "initialisation.gated.caption": Text(
-        "The same for gated networks: here the start is in the biases. Only one of torch's two biases holds them.",
-        (
-            "Lo mismo con redes con puertas: aquí el comienzo está en los sesgos. Solo uno de los dos de torch "
-            "los contiene."
-        ),
+        "In gated networks orthogonal matrices gain a few decades, the biases of the gates all of them.",
+        "En redes con puertas las matrices ortogonales ganan unas décadas; los sesgos de las puertas, todas.",
     ),
     "name.initialisation": Text("what each start gives the gradient", "lo que cada comienzo da al gradiente"),
 }
