@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seqgrad.experiments._result import Drawing, Result
+from seqgrad.experiments.agreement_distance import AgreementDistance, agreement_distance
+from seqgrad.experiments.centre_embedding import CentreEmbedding, centre_embedding
 from seqgrad.experiments.char_model import CharModel, char_model
 from seqgrad.experiments.claims import Claim, Spec, Verdict
 from seqgrad.experiments.decay import Decay, decay
@@ -20,6 +22,8 @@ from seqgrad.experiments.long_dependency import LongDependency, long_dependency
 
 __all__ = [
     "EXPERIMENTS",
+    "AgreementDistance",
+    "CentreEmbedding",
     "CharModel",
     "Claim",
     "Decay",
@@ -31,6 +35,8 @@ __all__ = [
     "Result",
     "Spec",
     "Verdict",
+    "agreement_distance",
+    "centre_embedding",
     "char_model",
     "decay",
     "explosion",
@@ -71,6 +77,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("explosion", explosion, 6, {"seeds": 1}),
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
+        Experiment("centre_embedding", centre_embedding, 70, {"seeds": 1, "steps": 600}, "field"),
+        Experiment("agreement_distance", agreement_distance, 90, {"seeds": 1, "modifiers": (1, 3, 6)}, "field"),
     )
 }
 
