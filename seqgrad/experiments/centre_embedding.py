@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from seqgrad.experiments._lexicon import LEXICONS
 from seqgrad.experiments._reader import BATCH, CELLS, CLIP, EMBED, HIDDEN, RATE, Reader, Teacher
@@ -20,7 +20,8 @@ TRAINED, DEEPEST, STEPS, TESTED = (1, 2, 3), 4, 2000, 1000
 FEW = 20  # a share of fewer sentences than this is not reported
 
 
-class Score(NamedTuple):
+@dataclass(frozen=True)
+class Score:
     """Share of right answers of one network to one kind of sentence: in all, in number, in gender.
 
     ``opposite``: all nouns between are of the other number and gender. ``attractors``: only sentences with so many
@@ -35,7 +36,8 @@ class Score(NamedTuple):
     gender: float
 
 
-class Arm(NamedTuple):
+@dataclass(frozen=True)
+class Arm:
     """Trained networks that belong together. ``ask="first"``: only the main clause's verb is ever asked for."""
 
     language: str
@@ -56,13 +58,15 @@ class CentreEmbedding(Result):
 
     def accuracy(self, arm: Arm, depth: int, *, opposite: bool = True, attractors: int | None = None) -> list[float]:
         """One number per seed: main clause's verb, ``depth`` relative clauses; empty if no sentence was like that."""
-        wanted = (depth, opposite, attractors)
-        return [score.accuracy for tests in self.scores[arm] for score in tests if score[:3] == wanted]
+        return [
+            score.accuracy for tests in self.scores[arm] for score in tests
+            if (score.depth, score.opposite, score.attractors) == (depth, opposite, attractors)
+        ]  # fmt: skip
 
     def rows(self) -> list[dict[str, Any]]:
         """One row per network and kind of sentence."""
         return [
-            {**arm._asdict(), "seed": seed, **score._asdict()}
+            {**asdict(arm), "seed": seed, **asdict(score)}
             for arm, networks in self.scores.items()
             for seed, tests in enumerate(networks)
             for score in tests
