@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
 from seqgrad.experiments._result import Drawing, Result
+from seqgrad.experiments.agreement_distance import AgreementDistance, agreement_distance
+from seqgrad.experiments.centre_embedding import CentreEmbedding, centre_embedding
 from seqgrad.experiments.char_model import CharModel, char_model
 from seqgrad.experiments.claims import Claim, Spec, Verdict
 from seqgrad.experiments.clipping import Clipping, clipping
@@ -26,6 +28,8 @@ from seqgrad.experiments.truncation import Truncation, truncation
 
 __all__ = [
     "EXPERIMENTS",
+    "AgreementDistance",
+    "CentreEmbedding",
     "CharModel",
     "Claim",
     "Clipping",
@@ -43,6 +47,8 @@ __all__ = [
     "Spec",
     "Truncation",
     "Verdict",
+    "agreement_distance",
+    "centre_embedding",
     "char_model",
     "clipping",
     "decay",
@@ -107,6 +113,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("information_flow", information_flow, 12, {"seeds": 2}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
+        Experiment("centre_embedding", centre_embedding, 70, {"seeds": 1, "steps": 600}, "field"),
+        Experiment("agreement_distance", agreement_distance, 90, {"seeds": 1, "modifiers": (1, 3, 6)}, "field"),
     )
 }
 
