@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from seqgrad._page import environment, figure, page, png, write_whole
-from seqgrad.experiments import Claim, Result
+from seqgrad.experiments import Claim, Result, tasks
+from seqgrad.experiments._result import seeded
 from seqgrad.experiments.claims import count, number
 from seqgrad.experiments.texts import say
 from seqgrad.experiments.truncation import SAMPLE
@@ -258,6 +259,8 @@ def _section(
     if section.quote and section.quote[0] in results:
         words = html.escape(str(results[section.quote[0]].facts()[section.quote[1]]))
         parts.append(f"<p>{say(f'section.{section.key}.quote', lang)}</p>\n<pre>{words}</pre>\n")
+    if section.key == "dependency":
+        parts.append(_sentences(lang))
     if section.key == "dependency" and getattr(results.get("long_dependency"), "faster", None):
         parts.append(_paragraphs(say("section.dependency.speed", lang, **facts)))
     if section.sample:
@@ -278,6 +281,15 @@ def _figure(result: Result, kind: str, out: Path, lang: str, quick: bool) -> str
     caption = say(f"{result.name}.{kind}.caption", lang, **result.facts())
     code = _code(figure_code(result.name, kind, lang, quick=quick))
     return figure(light, dark, result.alt(kind, lang), _prose(caption)) + f'<div class="how">{code}</div>\n'
+
+
+def _sentences(lang: str) -> str:
+    """Sentences of the lesson's kind, made by the grammar that the agreement experiments read."""
+    with seeded(0):
+        made = tasks.agreement(16, language=lang, kind="modified", depths=(1, 2, 3, 4), opposite=True)
+    turns = (made.between - 1) % len(made.answers)  # another answer at every length
+    lines = sorted((made.text(n) for n in range(16) if made.labels[n] == turns[n]), key=len)
+    return _paragraphs(say("section.dependency.sentences", lang)) + f"<pre>{html.escape(chr(10).join(lines))}</pre>\n"
 
 
 def _code(text: str) -> str:

@@ -213,6 +213,20 @@ TEXTS: dict[str, Text] = {
             "corre, pero ningún peso se mueve. La idea es buena: faltan tres líneas. Aquí están:"
         ),
     ),
+    "section.dependency.sentences": Text(
+        (
+            "The sentence itself can be a task too. A small grammar, `seqgrad.experiments.tasks.agreement`, "
+            "makes such sentences, with nouns in between that ask for another form; the network reads as far as "
+            "the bracket. How networks learn them, in English and in Spanish, is shown by `seqgrad run "
+            "agreement_distance` and `seqgrad run centre_embedding`."
+        ),
+        (
+            "La propia frase también puede ser una tarea. Una pequeña gramática, "
+            "`seqgrad.experiments.tasks.agreement`, hace frases así, con nombres intermedios que piden otra "
+            "forma; la red lee hasta el corchete. En español se suma el género. Cómo las aprenden las redes, en "
+            "inglés y en español, lo muestran `seqgrad run agreement_distance` y `seqgrad run centre_embedding`."
+        ),
+    ),
     "section.dependency.speed": Text(
         (
             "All this training is affordable because it runs in fused kernels. One training step at length 100 "
