@@ -288,7 +288,8 @@ def _sentences(lang: str) -> str:
     with seeded(0):
         made = tasks.agreement(16, language=lang, kind="modified", depths=(1, 2, 3, 4), opposite=True)
     turns = (made.between - 1) % len(made.answers)  # another answer at every length
-    lines = sorted((made.text(n) for n in range(16) if made.labels[n] == turns[n]), key=len)
+    chosen = {int(made.between[n]): made.text(n) for n in range(16) if made.labels[n] == turns[n]}
+    lines = [chosen[length] for length in sorted(chosen)]
     return _paragraphs(say("section.dependency.sentences", lang)) + f"<pre>{html.escape(chr(10).join(lines))}</pre>\n"
 
 
