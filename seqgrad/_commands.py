@@ -106,7 +106,6 @@ def lesson(out: Path, lang: str, quick: bool, resume: bool, workers: int | None,
     Ends with 1 if a claim is not reproduced.
     """  # noqa: D301
     from seqgrad import experiments
-    from seqgrad.experiments._store import load, save
 
     start, results = time.perf_counter(), {}
     need_matplotlib()
@@ -116,16 +115,9 @@ def lesson(out: Path, lang: str, quick: bool, resume: bool, workers: int | None,
     with _kept(), Bar() as bar:
         for entry in chosen:
             options: dict[str, Any] = {"speed": True} if entry.takes("speed") else {}
-            settings = {**(entry.quick if quick else {}), **options}
-            kept = out / "finished" / f"{entry.name}.json"
-            found = load(entry.result, kept, settings) if resume else None
-            if found is None:
-                share = entry.weight / total
-                options |= {"workers": workers} if entry.takes("workers") else {}
-                found = _run(entry, quick, bar, lang, before / total, share, **options)
-                kept.parent.mkdir(exist_ok=True)
-                save(found, kept, settings)
-            results[entry.name] = found
+            options |= {"workers": workers} if entry.takes("workers") else {}
+            place = (before / total, entry.weight / total)
+            results[entry.name] = _run(entry, quick, bar, lang, *place, out=out, resume=resume, **options)
             before += entry.weight
     from seqgrad.report import claims_of, write_lesson
 
@@ -180,11 +172,12 @@ def list_(lang: str, as_json: bool) -> None:
 )
 @LANG
 @QUICK
+@RESUME
 @WORKERS
 @JSON
 def run(
-    name: str, out: Path | None, seeds: int | None, given: tuple[str, ...], lang: str, quick: bool, workers: int | None,
-    as_json: bool,
+    name: str, out: Path | None, seeds: int | None, given: tuple[str, ...], lang: str, quick: bool, resume: bool,
+    workers: int | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Run one experiment (see `seqgrad list`) and print its claims.
 
@@ -208,11 +201,13 @@ def run(
         if not entry.takes("seeds"):
             raise click.UsageError(f"{name} runs one seed; leave --seeds out")
         options["seeds"] = seeds
+    if resume and out is None:
+        raise click.UsageError("--resume looks into the folder of an earlier run; name it with --out")
     if out is not None:
         need_matplotlib()
         _need_folder(out)
     with Bar() as bar:
-        result = _run(entry, quick, bar, lang, 0.0, 1.0, workers=workers, **options)
+        result = _run(entry, quick, bar, lang, 0.0, 1.0, out=out, resume=resume, workers=workers, **options)
     if out is not None:
         for kind in result.kinds:
             _save_figure(result.plot(kind, lang=lang).figure_, out / f"{name}_{kind}_{lang}.png")
@@ -279,25 +274,36 @@ def _kept() -> Iterator[None]:
 
 
 def _run(
-    entry: Experiment, quick: bool, bar: Bar, lang: str, before: float, share: float, *, workers: int | None = None,
-    **options: Any,
+    entry: Experiment, quick: bool, bar: Bar, lang: str, before: float, share: float, *, out: Path | None, resume: bool,
+    workers: int | None = None, **options: Any,
 ) -> Any:  # fmt: skip
+    """Run one experiment, or take what is kept in ``out`` of an earlier run; keep it there."""
     from seqgrad import experiments
+    from seqgrad.experiments import _store
     from seqgrad.experiments.texts import say
 
     title = say(f"name.{entry.name}", lang)
+    settings = {**(entry.quick if quick else {}), **options}
+    kept = None if out is None else out / "finished" / f"{entry.name}.json"
+    found = _store.load(entry.result, kept, settings) if kept and resume else None
+    if found is not None:
+        return found
     if entry.takes("workers"):
         options["workers"] = workers or _processors()
     elif workers:
         raise click.UsageError(f"{entry.name} runs in one process; leave --workers out")
     try:
-        return experiments.run(
+        found = experiments.run(
             entry.name, quick=quick, progress=lambda done, what: bar.show(before + share * done, title, what), **options
         )
     except (ValueError, TypeError) as error:
         raise click.UsageError(f"{entry.name}: {error}") from error
     except RuntimeError as error:
         raise click.ClickException(f"{entry.name}: {error}") from error
+    if kept:
+        kept.parent.mkdir(exist_ok=True)
+        _store.save(found, kept, settings)
+    return found
 
 
 def _save_figure(figure: Any, path: Path) -> None:

@@ -67,7 +67,19 @@ def test_run_json_is_the_only_thing_on_stdout():
 
 def test_run_saves_figures_and_table(tmp_path):
     assert call("run", "decay", "--seeds", "1", "--out", str(tmp_path / "new")).exit_code == 0
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["decay.json", "decay_toy_en.png"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["decay.json", "decay_toy_en.png", "finished"]
+
+
+def test_run_uses_a_finished_result_again_on_request(tmp_path, monkeypatch):
+    arguments = ("run", "decay", "--seeds", "1", "--out", str(tmp_path), "--json")
+    first = json.loads(call(*arguments).stdout)
+    monkeypatch.setattr(experiments, "run", lambda *names, **options: pytest.fail("it was measured anew"))
+    assert json.loads(call(*arguments, "--resume").stdout) == first
+
+
+def test_resume_without_a_folder_says_where_it_would_look():
+    result = call("run", "decay", "--resume")
+    assert result.exit_code == 2 and "name it with --out" in result.stderr
 
 
 def test_failed_claim_ends_with_one(monkeypatch):

@@ -1,7 +1,10 @@
 """The lesson's experiments beyond decay, flow and explosion: their laws at small settings, saving, bad arguments."""
 
+import dataclasses
 import json
 import math
+import types
+import typing
 
 import pytest
 import tiny
@@ -199,6 +202,28 @@ def test_a_saved_result_comes_back_whole(entry, tmp_path):
     assert repr(back) == repr(result)  # types too
     assert [claim.verdict for claim in back.claims] == [claim.verdict for claim in result.claims]
     assert _store.load(entry.result, tmp_path / "one.json", {**settings, "seeds": 77}) is None
+
+
+def _fits_json(kind):
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        return all(_fits_json(hints[one.name]) for one in dataclasses.fields(kind))
+    inner = [one for one in typing.get_args(kind) if one not in (type(None), Ellipsis)]
+    origin = typing.get_origin(kind)
+    if origin in (list, tuple, dict):
+        return all(map(_fits_json, inner))
+    if origin in (typing.Union, types.UnionType):
+        return len(inner) == 1 and _fits_json(inner[0])
+    return origin is typing.Literal or kind in (float, int, str, bool)
+
+
+@pytest.mark.parametrize("entry", experiments.EXPERIMENTS.values(), ids=lambda entry: entry.name)
+def test_every_result_has_fields_that_come_back_from_json(entry):
+    """Else ``--out`` could not keep it and ``--resume`` not find it."""
+    kind = entry.result
+    hints = typing.get_type_hints(kind)
+    wrong = [one.name for one in dataclasses.fields(kind) if one.name != "claims" and not _fits_json(hints[one.name])]
+    assert wrong == []
 
 
 def test_a_damaged_or_absent_file_is_no_result(tmp_path):

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 import seqgrad as sg
-from seqgrad.experiments import _training
+from seqgrad.experiments import _exploding
+from seqgrad.experiments._exploding import ARMS, GAIN, LENGTH, STEPS, Training
 from seqgrad.experiments._measure import Setup, build
 from seqgrad.experiments._remember import BATCH, CLIPS, HIDDEN, remember, success
 from seqgrad.experiments._result import Progress, Result, above_zero, median, positive, reporter, seeded, spread_out
-from seqgrad.experiments._training import ARMS, GAIN, LENGTH, STEPS, Training
 from seqgrad.experiments.claims import Claim, judge
 from seqgrad.experiments.tasks import first_element
 
@@ -169,7 +169,7 @@ def clipping(
 def _job(name: str, clip: str, seed: int, steps: int) -> Any:
     if name in VANISHING:
         return remember(VANISHING[name], LENGTH, seed, steps=steps, clip=clip)
-    return _training.train(name, clip, seed, steps)
+    return _exploding.train(name, clip, seed, steps)
 
 
 def _exploded(seed: int) -> nn.Module:

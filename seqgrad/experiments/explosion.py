@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 import seqgrad as sg
-from seqgrad.experiments import _training
+from seqgrad.experiments import _exploding
+from seqgrad.experiments._exploding import ARMS, STEPS, Training
 from seqgrad.experiments._findings import scan
 from seqgrad.experiments._measure import Setup, build
 from seqgrad.experiments._remember import HIDDEN
 from seqgrad.experiments._result import Progress, Result, above_zero, median, positive, reporter, seeded
-from seqgrad.experiments._training import ARMS, STEPS, Training
 from seqgrad.experiments.claims import judge
 from seqgrad.rules import Finding
 
@@ -116,7 +116,7 @@ def explosion(
     trainings = []
     for k, (arm, clip, seed) in enumerate(plan):
         tell(k / len(plan), f"{arm}, clipping {clip}, seed {seed}")
-        trainings.append(_training.train(arm, clip, seed, steps))
+        trainings.append(_exploding.train(arm, clip, seed, steps))
     result = Explosion(gain, linear, saturated, found[0] if found else None, trainings)
     result.claims = _judge(result)
     result.seconds = time.perf_counter() - start
