@@ -230,13 +230,13 @@ TEXTS: dict[str, Text] = {
     "section.dependency.speed": Text(
         (
             "All this training is affordable because it runs in fused kernels. One training step at length 100 "
-            "(forward, backward, clipping, Adam, data; one thread) took torch.nn this many times as long as "
-            "seqgrad, measured in turns: {faster}."
+            "(forward, backward, clipping, Adam, data; one thread) costs torch.nn this many times the processor "
+            "time that it costs seqgrad, measured in turns: {faster}."
         ),
         (
             "Todo este entrenamiento es asequible porque corre en núcleos fusionados. Un paso de entrenamiento "
-            "con longitud 100 (ida, vuelta, recorte, Adam y datos; un hilo) le costó a torch.nn este número de "
-            "veces lo que a seqgrad, medido por turnos: {faster}."
+            "con longitud 100 (ida, vuelta, recorte, Adam y datos; un hilo) le cuesta a torch.nn tantas veces el "
+            "tiempo de procesador que le cuesta a seqgrad, medido por turnos: {faster}."
         ),
     ),
     "loose.lead": Text(
