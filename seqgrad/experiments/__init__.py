@@ -127,9 +127,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("information_flow", information_flow, 13, {"seeds": 2}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
-        Experiment("char_cells", char_cells, 60, {"seeds": 1, "updates": 150, "hidden": 64}, "data"),
+        Experiment("char_cells", char_cells, 100, {"seeds": 1, "updates": 150, "hidden": 64}, "data"),
         Experiment(
-            "digits", digits, 60, {"seeds": 1, "cells": ("rnn", "gru", "lstm"), "orders": ("row", "pixel")}, "data"
+            "digits", digits, 80, {"seeds": 1, "cells": ("rnn", "gru", "lstm"), "orders": ("row", "pixel")}, "data"
         ),
         Experiment("vowels", vowels, 15, {"seeds": 1}, "data"),
         Experiment(
