@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from string import Formatter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from seqgrad._finding_words import BODIES, HEADS, TITLES, WORDS, Text
+from seqgrad._finding_words import BODIES, HEADS, TITLES, WORDS
+from seqgrad._speech import checked, fill
 
 if TYPE_CHECKING:
     from seqgrad._finding import Finding
 
-LANGUAGES = Text._fields
 Fact = float | int | str
 
 
@@ -35,41 +33,13 @@ def said(case: str, **facts: Fact) -> Said:
     return Said(case, facts)
 
 
-def checked(lang: str) -> str:
-    """``lang``, if there are texts in it.
-
-    Raises:
-        ValueError: there are none.
-    """
-    if lang not in LANGUAGES:
-        raise ValueError(f"lang must be one of {', '.join(map(repr, LANGUAGES))}, got {lang!r}")
-    return lang
-
-
-class _Speaker(Formatter):
-    """Numbers with the language's decimal sign, NaN and Inf as people write them, and ``{x:say:what}`` as a word."""
-
-    def __init__(self, lang: str) -> None:
-        self.lang = lang
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec.startswith("say:"):
-            return str(getattr(WORDS[f"{format_spec[4:]}.{value}"], self.lang))
-        if isinstance(value, float) and not math.isfinite(value):
-            return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"
-        text = str(super().format_field(value, format_spec))
-        if self.lang == "en" or not isinstance(value, (int, float)):
-            return text
-        return text.replace(".", ",").replace("%", " %")
-
-
 def body(case: str, fields: Mapping[str, Any], lang: str) -> str:
     """The text ``case`` filled from ``fields``.
 
     Raises:
         KeyError: no such text or word, or a field is missing. ValueError: a field is not of the kind it should be.
     """
-    return _Speaker(lang).vformat(getattr(BODIES[case], lang), (), fields)
+    return fill(BODIES[case], lang, fields, WORDS)
 
 
 def whole(finding: Finding, text: str, lang: str) -> str:

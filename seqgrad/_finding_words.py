@@ -6,15 +6,7 @@ itself (t, sample, value, threshold ...) can be used as well. ``{x:say:cure}`` i
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Text(NamedTuple):
-    """One text in both languages."""
-
-    en: str
-    es: str
-
+from seqgrad._speech import Text
 
 HEADS = {
     "step": Text("step {step}", "paso {step}"),

@@ -9,11 +9,10 @@ from torch import nn
 
 from seqgrad import rules
 from seqgrad._finding import SEVERITIES, Finding
-from seqgrad._finding_text import checked
-from seqgrad._finding_words import Text
 from seqgrad._observation import Observation
 from seqgrad._rules_check import submodule
 from seqgrad._rules_gradient import CLIP
+from seqgrad._speech import Text, checked
 from seqgrad.history import History
 from seqgrad.record import GradientRecord
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from seqgrad._finding_text import LANGUAGES
+from seqgrad._speech import LANGUAGES
 from seqgrad.rules import Finding
 
 

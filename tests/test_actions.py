@@ -16,7 +16,7 @@ from zoo import BROKEN, H, I, Model, N, T, first_unit, noise, observed, quiet_rn
 
 import seqgrad as sg
 from seqgrad._finding import NAMES
-from seqgrad._finding_text import LANGUAGES
+from seqgrad._speech import LANGUAGES
 from seqgrad.rules import Finding
 
 SUGGESTED = {"input_size", "hidden_size", "setattr", "list"}  # what the calls of sg.suggest speak of, too

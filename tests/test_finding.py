@@ -13,7 +13,8 @@ from torch import nn
 
 import seqgrad as sg
 from seqgrad import _finding_words as words
-from seqgrad._finding_text import LANGUAGES, said
+from seqgrad._finding_text import said
+from seqgrad._speech import LANGUAGES
 from seqgrad.rules import Finding, default
 
 
