@@ -37,7 +37,7 @@ OPEN = 5  # findings that are not folded away, lest the figures stand far below
 
 STYLE = """
 body{max-width:80rem}h1,h2,h3,p,.claims,.advice{max-width:46rem}h3{margin:2rem 0 .3rem;font-size:1.1rem}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr));gap:0 1.5rem}
+.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,28rem),1fr));gap:0 1.5rem}
 .wide{overflow-x:auto;margin:1rem 0;border:1px solid var(--line);border-radius:.4rem}
 table{border-collapse:collapse;font-size:.88rem;width:100%}
 th,td{padding:.35rem .6rem;text-align:left}td{white-space:nowrap;font-variant-numeric:tabular-nums}

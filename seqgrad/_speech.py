@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from string import Formatter
 from typing import Any, NamedTuple
 
@@ -29,16 +30,6 @@ def checked(lang: str) -> str:
     return lang
 
 
-class _Speaker(Formatter):
-    def __init__(self, lang: str, words: Mapping[str, Text]) -> None:
-        self._lang, self._words = lang, words
-
-    def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec.startswith("say:"):
-            return str(getattr(self._words[f"{format_spec[4:]}.{value}"], self._lang))
-        return number(value, self._lang, format_spec) if isinstance(value, float) else format(value, format_spec)
-
-
 def number(value: float, lang: str, spec: str = ".3g") -> str:
     """A number as the language writes it: 0.25, 0,25; 50%, 50 %; and NaN, Inf, -Inf."""
     if not math.isfinite(value):
@@ -61,4 +52,19 @@ def fill(
     Raises:
         KeyError: a field or a word is missing. ValueError: a field is not of the kind that its format needs.
     """
-    return _Speaker(lang, words or {}).vformat(getattr(text, lang), places, fields)
+    told = []
+    for literal, name, spec in _parts(getattr(text, lang)):
+        told.append(literal)
+        if name:
+            value = places[int(name)] if name.isdigit() else fields[name]
+            if spec.startswith("say:"):
+                told.append(getattr((words or {})[f"{spec[4:]}.{value}"], lang))
+            else:
+                told.append(number(value, lang, spec) if isinstance(value, float) else format(value, spec))
+    return "".join(told)
+
+
+@lru_cache(maxsize=256)
+def _parts(template: str) -> list[tuple[str, str, str]]:
+    """Literal text, and the name and format of the field that follows it: parsed once, since rules speak often."""
+    return [(literal, name or "", spec or "") for literal, name, spec, _ in Formatter().parse(template)]

@@ -287,7 +287,7 @@ def test_before_after_draws_both_curves_and_their_factor():
     shown = BeforeAfterDisplay(series([[1.0], [2.0], [4.0]]), series([[8.0], [4.0], [4.0]])).plot()
     assert shown.factor_ == [8.0, 2.0, 1.0]
     assert list(shown.line_.get_ydata()) == [8.0, 2.0, 1.0]
-    assert labels(shown.flow_.ax_.get_legend()) == ["before (horizon 2)", "after (horizon 2)"]
+    assert labels(shown.change_ax_.get_legend()) == ["before (horizon 2)", "after (horizon 2)"]
     assert shown.change_ax_.get_ylabel() == "after / before"
 
 
@@ -476,3 +476,30 @@ def test_palette_has_one_home():
     from seqgrad.experiments import _figures
 
     assert _figures.PALETTE is PALETTE
+
+
+@pytest.mark.parametrize("lang", ["en", "es"])
+def test_no_legend_covers_a_curve(lang):
+    """It stands below the axes, and as wide as they are at most, in both languages."""
+    lag = range(59, -1, -1)
+    curves = [display.Curve(f"layer {k}", [(0.5 + 0.1 * k) ** n if n < 50 - k else 0.0 for n in lag]) for k in range(6)]
+    held = [[0.5], [0.0], [math.nan]]
+    drawn = {
+        "flow": display.GradientFlowDisplay(curves, lang=lang).plot().ax_,
+        "training": display.flow(history(), "encoder.rnn.l0", lang=lang).ax_,
+        "map": display.heatmap(history(), "encoder.rnn.l0", lang=lang).ax_,
+        "band": SampleBandDisplay(series(held), lang=lang).plot().ax_,
+        "change": BeforeAfterDisplay(series(held), series(held), lang=lang).plot().change_ax_,
+    }
+    for name, ax in drawn.items():
+        ax.figure.draw_without_rendering()
+        box, legend = ax.get_window_extent(), ax.get_legend().get_window_extent()
+        assert legend.y1 < box.y0, name
+        assert box.width > 0.6 * ax.figure.bbox.width, name
+        assert legend.x0 >= 0 and legend.x1 <= ax.figure.bbox.width, name
+        plt.close(ax.figure)
+
+
+def test_crosses_of_the_lower_panel_have_an_entry():
+    shown = BeforeAfterDisplay(series([[0.0], [1.0]]), series([[1.0], [1.0]])).plot()
+    assert labels(shown.change_ax_.get_legend())[2:] == ["exactly 0", "NaN or Inf"]

@@ -633,6 +633,12 @@ def test_a_model_without_seqgrad_layers_is_refused(model, error, message):
         ({"keep": 0}, ValueError, "keep must be a positive int, or None"),
         ({"on_finding": "shout"}, ValueError, 'on_finding must be "warn", "raise", a callable or None'),
         ({"rules": [print]}, TypeError, "rules must have a name and check"),
+        ({"rules": [sg.rules.Exploding]}, TypeError, "rules must have a name and check"),
+        ({"rules": sg.rules.Exploding()}, TypeError, r"got Exploding .*; write rules=\[Exploding\(\.\.\.\)\]"),
+        ({"sinks": sg.sinks.JSONL("run.jsonl")}, TypeError, r"got JSONL .*; write sinks=\[JSONL\(\.\.\.\)\]"),
+        ({"sinks": "run.jsonl"}, TypeError, "sinks must be a list of sinks, got str 'run.jsonl'; pass a list"),
+        ({"log": sg.sinks.JSONL("run.jsonl")}, TypeError, r"log must be True or False.* as sinks=\[JSONL\(\.\.\.\)\]"),
+        ({"log": 3}, TypeError, "log must be True or False, .* got int 3"),
         ({"sinks": ["run.jsonl"]}, TypeError, r"sinks must be seqgrad.sinks, such as sinks.JSONL\(path\), got str"),
     ],
 )
