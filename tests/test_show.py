@@ -15,10 +15,12 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 from click.testing import CliRunner
 from processes import started
 from runs import FINDINGS, LENGTH, STEPS, entry, history, norms, write
 
+import seqgrad as sg
 from seqgrad import _run_file, _show
 from seqgrad._run_words import say
 from seqgrad._spark import spark
@@ -155,7 +157,6 @@ def test_many_findings_are_counted_and_not_all_shown(tmp_path):
         (None, r"there is no file .*run\.jsonl; a training writes one with sinks=\[seqgrad\.sinks\.JSONL\("),
         (b"", "is empty; a run file starts with a header line"),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "is not a run file; expected what seqgrad.sinks.JSONL or History.save wrote"),
-        (b"PK\x03\x04\n", r"is an archive, perhaps a saved record, .* `seqgrad report .*run\.jsonl` shows one"),
         (b'{"seqg', "is not a run file"),
         (b'{"a": 1}\n', "is not a run file"),
         (b"[1]\n", "is not a run file"),
@@ -176,6 +177,17 @@ def test_a_file_that_is_no_run_file_is_a_usage_error(tmp_path, content, message)
         assert result.exit_code == 2, arguments
         assert re.search(message, " ".join(result.stderr.split())), result.stderr
         assert result.stdout == ""
+
+
+def test_a_saved_record_is_sent_to_the_command_that_shows_it(tmp_path):
+    rnn = sg.RNN(2, 3)
+    with sg.record(rnn) as record:
+        rnn(torch.zeros(4, 1, 2))[0][-1].sum().backward()
+    record.save(tmp_path / "one.npz")
+    told = " ".join(call("show", tmp_path / "one.npz").stderr.split())
+    assert f"is an archive, perhaps a saved record, and not a run file; `seqgrad report {tmp_path / 'one.npz'}`" in told
+    with pytest.raises(ValueError, match=r"seqgrad\.GradientRecord\.load reads it"):
+        sg.History.load(tmp_path / "one.npz")
 
 
 def test_a_folder_is_a_usage_error(tmp_path):
