@@ -47,7 +47,7 @@ td svg{vertical-align:middle}tr+tr td{border-top:1px solid var(--line)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;max-width:46rem}dt{color:var(--soft)}
 summary{cursor:pointer;color:var(--link);padding:.3rem 0}
 dd{margin:0;overflow-wrap:anywhere}.advice li{margin:.6rem 0}
-.call{display:block;overflow-x:auto;white-space:pre;font-size:.85rem;color:var(--ink);background:var(--box);
+.call{display:block;overflow-x:auto;white-space:pre-wrap;font-size:.85rem;color:var(--ink);background:var(--box);
 border-radius:.3rem;padding:.25rem .5rem;margin:.25rem 0}
 @media(max-width:40rem){.wide thead{display:none}.wide table,.wide tbody,.wide tr,.wide td{display:block}
 .wide td{display:flex;justify-content:space-between;gap:1rem;text-align:right!important;white-space:normal;
@@ -202,7 +202,7 @@ def _finding(one: Finding, lang: str) -> str:
     spot += [say("since", lang, one.step)] * (one.step is not None)
     text = one.text(lang)
     english = ' lang="en"' if lang != "en" and text == one.message else ""  # a rule that knows no other language
-    call = f'<code class="call" tabindex="0">{html.escape(one.action)}</code>' if one.action else ""
+    call = _call(one.action) if one.action else ""
     return (
         f'<li class="{one.severity}"><span class="verdict">{_html.sign(one, lang)}: {html.escape(one.title(lang))}'
         f'</span> <span class="soft">· {html.escape(" · ".join(spot))}</span>'
@@ -210,13 +210,15 @@ def _finding(one: Finding, lang: str) -> str:
     )
 
 
+def _call(source: str) -> str:
+    """A call to copy; where the screen is narrow its lines break behind parentheses, never inside a name."""
+    return f'<code class="call">{html.escape(source).replace("(", "(<wbr>")}</code>'
+
+
 def _advice(run: History, lang: str) -> str:
-    """The most promising changes, each with its call and why."""
+    """The most promising changes, each with its call; why is told by the findings above."""
     best = suggest(run, lang=lang)[:ADVICE]
-    items = "".join(
-        f'<li>{html.escape(one.change)}<code class="call" tabindex="0">{html.escape(one.call)}</code></li>'
-        for one in best
-    )
+    items = "".join(f"<li>{html.escape(one.change)}{_call(one.call)}</li>" for one in best)
     return f'<h3>{say("advice", lang)}</h3>\n<ol class="advice">{items}</ol>\n' if best else ""
 
 

@@ -147,6 +147,36 @@ def test_in_a_browser_it_fits_phone_and_wide_screen_in_light_and_dark(page, tmp_
     assert all(a["shown"] != b["shown"] for a, b in zip(light["pictures"], dark["pictures"], strict=True))
 
 
+def test_spanish_findings_and_advice_stand_on_a_spanish_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(_page, "DOTS_PER_INCH", 30)
+    rnn = sg.init.identity_(sg.RNN(3, 8), 0.5)
+    with (mon := sg.Monitor(rnn, on_finding=None)):
+        rnn(torch.zeros(40, 2, 3))[0][-1].sum().backward()
+    mon.step(loss=0.25)
+    _run_report.write_runs({"run": mon.history}, tmp_path / "x.html", lang="es")
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "! aviso: Gradiente que se desvanece" in text and "el gradiente se desvanece: a partir de t=29" in text
+    assert "Un paso registrado, el paso 0. Pérdida: 0,25" in text and 'lang="en"' not in text
+    assert "<h3>Qué probar, en este orden</h3>" in text and "<li>Usa capas con puertas" in text
+    assert "<dt>dispositivo</dt><dd>cpu</dd>" in text and "<dt>se observa cada</dt><dd>50</dd>" in text
+
+
+def test_a_finding_that_knows_no_spanish_is_marked_as_english(page):
+    lang, text, _, _ = page
+    assert ('<p lang="en">encoder.rnn l0 passes 100' in text) is (lang == "es")
+
+
+def test_runs_that_share_no_series_are_compared_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(_page, "DOTS_PER_INCH", 30)
+    other = sg.RNN(3, 8)
+    with (mon := sg.Monitor(other, on_finding=None)):
+        other(torch.randn(9, 2, 3))[0][-1].sum().backward()
+    mon.step()
+    _run_report.write_runs({"one": history(), "two": mon.history}, tmp_path / "x.html")
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "one encoder.rnn.l0, two l0, by steps back from where backprop starts." in text
+
+
 def test_report_of_one_run_takes_its_name_and_speaks_json(tmp_path, monkeypatch):
     monkeypatch.setattr(_page, "DOTS_PER_INCH", 30)
     path = write(tmp_path / "run.jsonl", 10)
@@ -201,7 +231,7 @@ def test_a_saved_record_is_reported_with_what_the_rules_find_in_it(tmp_path, mon
     assert {"en": "Gradients of a saved record", "es": "Los gradientes de un registro guardado"}[lang] in text
     assert f"<dt>torch</dt><dd>{torch.__version__}</dd>" in text and "<dt>seqgrad</dt>" in text
     assert {"en": "the model itself: rnn_tanh", "es": "el propio modelo: rnn_tanh"}[lang] in text
-    assert "seqgrad.init.orthogonal_(model)" in text and "get_submodule" not in text
+    assert "seqgrad.init.orthogonal_(<wbr>model)" in text and "get_submodule" not in text
     for word in ({"en": "training", "es": "entrenamiento"}[lang], say("trend", lang)):
         assert word not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text.partition("</style>")[2])
     images = Page(tmp_path / "one.html").all("img")
