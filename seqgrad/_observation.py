@@ -264,7 +264,7 @@ class Observation:
 def record_at_home(log: Log, data: list[Tensor], lengths: list[Tensor | None], scale: float) -> GradientRecord:
     """The record of a log whose passes' tensors were gathered, norms divided by ``scale``."""
     home = Log(keys=dict(log.keys), calls=dict(log.calls), untracked=dict(log.untracked), aliases=dict(log.aliases))
-    home.unconverted = log.unconverted
+    home.unconverted, home.complex_layers = log.unconverted, log.complex_layers
     for series, values, length in zip(log.passes, data, lengths, strict=True):
         if values is series.data and length is series.lengths and scale == 1.0:
             home.passes.append(series)

@@ -70,6 +70,7 @@ def save(passes: Iterable[Series], log: Log, path: str | os.PathLike[str] | Bina
         "torch": torch.__version__,
         "untracked": log.untracked,
         "unconverted": list(log.unconverted),
+        "complex_layers": list(log.complex_layers),
         "rank": log.rank,
     }
     arrays["header"] = numpy.frombuffer(json.dumps(header).encode(), dtype=numpy.uint8)
@@ -192,6 +193,7 @@ def _read(header: dict[str, Any], archive: zipfile.ZipFile) -> Log:
         log = Log(aliases=_names(header["aliases"]), calls=_counts(header["calls"]))
         log.untracked = _counts(header.get("untracked", {}))
         log.unconverted = tuple(str(name) for name in header.get("unconverted", ()))
+        log.complex_layers = tuple(str(name) for name in header.get("complex_layers", ()))
         log.rank = None if header.get("rank") is None else int(header["rank"])
         log.keys = {str(key): (str(layer), str(name)) for key, (layer, name) in header["keys"].items()}
         for i, entry in enumerate(header["passes"]):

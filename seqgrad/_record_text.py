@@ -38,6 +38,13 @@ def explain_absence(log: Log, name: str) -> str:
     if name in log.untracked or (log.untracked and not have):
         layers = ", ".join(map(repr, log.untracked))
         return f"Inside the block {layers} ran only under torch.no_grad(); run forward with grad mode on."
+    complex_one = any(name == one or name.startswith(f"{one}.") for one in log.complex_layers)
+    if complex_one or (log.complex_layers and not have):
+        layers = ", ".join(map(repr, log.complex_layers))
+        return (
+            f"Complex layers ({layers}) have no gradient norm at each timestep: they run as torch's own operations; "
+            "seqgrad.check_grads(model) and seqgrad.Monitor judge their parameters and states."
+        )
     if name in log.unconverted or (log.unconverted and not have):
         layers = ", ".join(map(repr, log.unconverted))
         return f"torch.nn's own layers ({layers}) do not show their gradients; seqgrad.convert_(model) swaps them."

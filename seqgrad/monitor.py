@@ -62,7 +62,8 @@ class Monitor:
     anywhere, an exception inside the block (a later ``step()`` judges what was recorded by then), activation
     checkpointing (a recomputed forward counts once, in the backward that asked for it), torch.compile (with breaks in
     the graph at scheduled steps), and models wrapped by torch.compile, DataParallel or DistributedDataParallel, whose
-    prefixes the names leave out. Under torch.distributed every rank watches itself: findings carry its number. Nested
+    prefixes the names leave out. Complex layers show the size of their states and their parameters' gradients, and no
+    norms at each timestep. Under torch.distributed every rank watches itself: findings carry its number. Nested
     monitors, and two on one model, do not disturb each other.
 
     **AMP.** Hand the GradScaler to ``step`` *before* ``scaler.update()``: norms are divided by the scale that the

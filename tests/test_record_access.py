@@ -14,6 +14,7 @@ import torch
 from tapped import Tapped, TappedCell
 from torch import nn
 
+import seqgrad as sg
 from seqgrad import _recorder, clip
 from seqgrad.record import GradientRecord, Series, record
 
@@ -257,3 +258,22 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, rec, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         rec.save(path)
     assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_complex_layers_are_said_to_have_no_norms():
+    model = nn.ModuleDict({"complex": sg.GRU(3, 4, dtype=torch.complex64), "real": sg.RNN(4, 5)})
+    with record(model) as rec:
+        states, _ = model["complex"](torch.randn(6, 2, 3, dtype=torch.complex64))
+        model["real"](states.abs())[0].sum().backward()
+    assert list(rec) == ["real.l0"]
+    with pytest.raises(KeyError, match=r"Complex layers \('complex'\) have no gradient norm at each timestep"):
+        rec["complex.l0"]
+    with pytest.raises(KeyError, match=r"Recorded: 'real\.l0'"):
+        rec["other"]
+    file = io.BytesIO()
+    with record(model["complex"]) as alone:
+        model["complex"](torch.randn(6, 2, 3, dtype=torch.complex64))[0].abs().sum().backward()
+    alone.save(file)
+    file.seek(0)
+    for one in (alone, GradientRecord.load(file)):
+        assert "Complex layers ('') have no gradient norm" in repr(one) and "check_grads(model)" in one.summary()
