@@ -16,6 +16,12 @@ import seqgrad as sg
 from seqgrad import _recorder
 
 
+@pytest.fixture(autouse=True)
+def _seed():
+    """A small GRU drawn at random vanishes once in a while, and rightly has a finding then."""
+    torch.manual_seed(0)
+
+
 # -- schedule ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("options", "steps"),
