@@ -15,10 +15,13 @@ from seqgrad.experiments.agreement_distance import AgreementDistance, agreement_
 from seqgrad.experiments.centre_embedding import CentreEmbedding, centre_embedding
 from seqgrad.experiments.char_model import CharModel, char_model
 from seqgrad.experiments.claims import Claim, Spec, Verdict
+from seqgrad.experiments.curse_of_memory import CurseOfMemory, curse_of_memory
 from seqgrad.experiments.decay import Decay, decay
 from seqgrad.experiments.explosion import Explosion, explosion
 from seqgrad.experiments.gradient_flow import GradientFlow, gradient_flow
 from seqgrad.experiments.long_dependency import LongDependency, long_dependency
+from seqgrad.experiments.lyapunov import LyapunovSpectrum, lyapunov
+from seqgrad.experiments.mean_field import MeanField, mean_field
 
 __all__ = [
     "EXPERIMENTS",
@@ -26,23 +29,29 @@ __all__ = [
     "CentreEmbedding",
     "CharModel",
     "Claim",
+    "CurseOfMemory",
     "Decay",
     "Drawing",
     "Experiment",
     "Explosion",
     "GradientFlow",
     "LongDependency",
+    "LyapunovSpectrum",
+    "MeanField",
     "Result",
     "Spec",
     "Verdict",
     "agreement_distance",
     "centre_embedding",
     "char_model",
+    "curse_of_memory",
     "decay",
     "explosion",
     "find",
     "gradient_flow",
     "long_dependency",
+    "lyapunov",
+    "mean_field",
     "run",
 ]
 
@@ -79,6 +88,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
         Experiment("centre_embedding", centre_embedding, 70, {"seeds": 1, "steps": 600}, "field"),
         Experiment("agreement_distance", agreement_distance, 90, {"seeds": 1, "modifiers": (1, 3, 6)}, "field"),
+        Experiment("mean_field", mean_field, 1, {"seeds": 2}, "field"),
+        Experiment("lyapunov", lyapunov, 2, {"seeds": 1}, "field"),
+        Experiment("curse_of_memory", curse_of_memory, 11, {"weights": (0.0, 0.5, 0.9, 0.95), "lags": 300}, "field"),
     )
 }
 
