@@ -18,6 +18,7 @@ from seqgrad.experiments.char_model import CharModel, char_model
 from seqgrad.experiments.claims import Claim, Spec, Verdict
 from seqgrad.experiments.clipping import Clipping, clipping
 from seqgrad.experiments.cures import Cures, cures
+from seqgrad.experiments.curse_of_memory import CurseOfMemory, curse_of_memory
 from seqgrad.experiments.decay import Decay, decay
 from seqgrad.experiments.detection import Detection, detection
 from seqgrad.experiments.digits import Digits, digits
@@ -26,6 +27,8 @@ from seqgrad.experiments.gradient_flow import GradientFlow, gradient_flow
 from seqgrad.experiments.information_flow import InformationFlow, information_flow
 from seqgrad.experiments.initialisation import Initialisation, initialisation
 from seqgrad.experiments.long_dependency import LongDependency, long_dependency
+from seqgrad.experiments.lyapunov import LyapunovSpectrum, lyapunov
+from seqgrad.experiments.mean_field import MeanField, mean_field
 from seqgrad.experiments.residual import Residual, residual
 from seqgrad.experiments.truncation import Truncation, truncation
 from seqgrad.experiments.vowels import Vowels, vowels
@@ -39,6 +42,7 @@ __all__ = [
     "Claim",
     "Clipping",
     "Cures",
+    "CurseOfMemory",
     "Decay",
     "Detection",
     "Digits",
@@ -49,6 +53,8 @@ __all__ = [
     "InformationFlow",
     "Initialisation",
     "LongDependency",
+    "LyapunovSpectrum",
+    "MeanField",
     "Residual",
     "Result",
     "Spec",
@@ -61,6 +67,7 @@ __all__ = [
     "char_model",
     "clipping",
     "cures",
+    "curse_of_memory",
     "decay",
     "detection",
     "digits",
@@ -70,6 +77,8 @@ __all__ = [
     "information_flow",
     "initialisation",
     "long_dependency",
+    "lyapunov",
+    "mean_field",
     "residual",
     "run",
     "truncation",
@@ -137,6 +146,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment("centre_embedding", centre_embedding, 70, {"seeds": 1, "steps": 600}, "field"),
         Experiment("agreement_distance", agreement_distance, 90, {"seeds": 1, "modifiers": (1, 3, 6)}, "field"),
+        Experiment("mean_field", mean_field, 1, {"seeds": 2}, "field"),
+        Experiment("lyapunov", lyapunov, 2, {"seeds": 1}, "field"),
+        Experiment("curse_of_memory", curse_of_memory, 11, {"weights": (0.0, 0.5, 0.9, 0.95), "lags": 300}, "field"),
     )
 }
 
