@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from seqgrad.experiments._result import Drawing, Result
+from seqgrad.experiments.adding import Adding, adding
 from seqgrad.experiments.char_model import CharModel, char_model
 from seqgrad.experiments.claims import Claim, Spec, Verdict
+from seqgrad.experiments.copy_memory import CopyMemory, copy_memory
 from seqgrad.experiments.decay import Decay, decay
 from seqgrad.experiments.explosion import Explosion, explosion
 from seqgrad.experiments.gradient_flow import GradientFlow, gradient_flow
@@ -20,8 +22,10 @@ from seqgrad.experiments.long_dependency import LongDependency, long_dependency
 
 __all__ = [
     "EXPERIMENTS",
+    "Adding",
     "CharModel",
     "Claim",
+    "CopyMemory",
     "Decay",
     "Drawing",
     "Experiment",
@@ -31,7 +35,9 @@ __all__ = [
     "Result",
     "Spec",
     "Verdict",
+    "adding",
     "char_model",
+    "copy_memory",
     "decay",
     "explosion",
     "find",
@@ -71,6 +77,8 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("explosion", explosion, 6, {"seeds": 1}),
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
+        Experiment("adding", adding, 80, {"seeds": 1, "steps": 1000}, group="field"),
+        Experiment("copy_memory", copy_memory, 110, {"seeds": 1, "steps": 500}, group="field"),
     )
 }
 
