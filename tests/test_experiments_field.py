@@ -85,6 +85,24 @@ def test_untrained_claims_need_no_training():
         "copy.orthogonal_keeps", "copy.default_vanishes", "copy.chrono_keeps",
     }  # fmt: skip
     assert [claim.id for claim in copied.claims if not claim.ok] == []
+    order = sg.experiments.temporal_order(("rnn_orthogonal", "gru"), steps=1, seeds=3)
+    assert {claim.id for claim in order.claims} == {"order.default_vanishes", "order.orthogonal_keeps"}
+    assert [claim.id for claim in order.claims if not claim.ok] == []
+
+
+def test_omega_brings_the_gradient_back_to_the_first_step_and_clipping_alone_does_not():
+    run = sg.experiments.temporal_order(("rnn", "rnn_omega"), length=30, steps=150, seeds=1)
+    assert run.runs["rnn"][0].before == run.runs["rnn_omega"][0].before
+    assert run.per_step("rnn", trained=False) == pytest.approx(1 / math.sqrt(3), rel=0.1)
+    assert run.per_step("rnn_omega", trained=True) == pytest.approx(1.0, abs=0.2)
+    assert run.per_step("rnn", trained=True) < 0.8
+
+
+def test_a_seed_that_learnt_and_forgot_got_there():
+    run = Run(0, 0.25, [0.1, 1.4], 50, [1.0], [1.0])
+    result = sg.experiments.TemporalOrder(50, 100, 1, {"rnn_sgd_clipped": [run]})
+    assert result.got_there("rnn_sgd_clipped") == 1.0
+    assert result.success("rnn_sgd_clipped") == 0.0
 
 
 def test_chrono_leaves_the_floor_of_a_short_copy_before_the_default_lstm():
@@ -128,6 +146,8 @@ def test_a_seed_that_never_learns_counts_as_infinitely_late():
         (lambda: sg.experiments.adding(seeds=0), "seeds must be at least 1, got 0"),
         (lambda: sg.experiments.copy_memory(blanks=0), "blanks must be at least 1, got 0"),
         (lambda: sg.experiments.copy_memory(steps=0), "steps must be at least 1, got 0"),
+        (lambda: sg.experiments.temporal_order(length=9), "length must be at least 10, got 9"),
+        (lambda: sg.experiments.temporal_order(("irnn",)), "networks must be one of rnn, rnn_omega, .*; got 'irnn'"),
     ],
 )
 def test_wrong_names_and_numbers_say_what_is_wrong(call, message):
@@ -138,6 +158,7 @@ def test_wrong_names_and_numbers_say_what_is_wrong(call, message):
 SMALL = {
     "adding": lambda: sg.experiments.adding(length=8, steps=6, seeds=2),
     "copy_memory": lambda: sg.experiments.copy_memory(blanks=3, steps=6, seeds=2),
+    "temporal_order": lambda: sg.experiments.temporal_order(length=10, steps=6, seeds=2),
 }
 
 

@@ -19,6 +19,7 @@ from seqgrad.experiments.decay import Decay, decay
 from seqgrad.experiments.explosion import Explosion, explosion
 from seqgrad.experiments.gradient_flow import GradientFlow, gradient_flow
 from seqgrad.experiments.long_dependency import LongDependency, long_dependency
+from seqgrad.experiments.temporal_order import TemporalOrder, temporal_order
 
 __all__ = [
     "EXPERIMENTS",
@@ -34,6 +35,7 @@ __all__ = [
     "LongDependency",
     "Result",
     "Spec",
+    "TemporalOrder",
     "Verdict",
     "adding",
     "char_model",
@@ -44,6 +46,7 @@ __all__ = [
     "gradient_flow",
     "long_dependency",
     "run",
+    "temporal_order",
 ]
 
 
@@ -77,8 +80,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("explosion", explosion, 6, {"seeds": 1}),
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
-        Experiment("adding", adding, 80, {"seeds": 1, "steps": 1000}, group="field"),
+        Experiment("adding", adding, 85, {"seeds": 1, "steps": 1000}, group="field"),
         Experiment("copy_memory", copy_memory, 110, {"seeds": 1, "steps": 500}, group="field"),
+        Experiment("temporal_order", temporal_order, 90, {"seeds": 1, "steps": 300}, group="field"),
     )
 }
 

@@ -47,6 +47,10 @@ class Trials(Result):
         """Median over seeds of the training steps until it was learnt; inf counts those that never learn."""
         return median([float("inf") if run.learnt_at is None else run.learnt_at for run in self.runs[network]])
 
+    def got_there(self, network: str) -> float:
+        """Share of seeds that had learnt it at some time, whether or not they still know it at the end."""
+        return sum(run.learnt_at is not None for run in self.runs[network]) / len(self.runs[network])
+
     def ratio(self, network: str, *, trained: bool) -> float:
         """Median over seeds of the gradient at the first timestep over that at the last, before or after training."""
         return median([run.ratio(trained=trained) for run in self.runs[network]])
