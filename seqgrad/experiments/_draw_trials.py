@@ -72,7 +72,7 @@ def outcome(figure: Figure, result: Trials, say: Say) -> Axes:
     return ax
 
 
-def _decimals(say: Say) -> Callable[[float, int], str]:
+def _decimals(say: Say) -> Callable[[float, float], str]:
     """Ticks with the language's decimal sign."""
     return lambda value, _: number(round(value, 9), say("lang"))
 

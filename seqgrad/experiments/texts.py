@@ -13,13 +13,16 @@ LANGUAGES = Text._fields
 
 
 class _Numbers(Formatter):
-    """``{x:n}`` writes x as people do, with the language's decimal sign."""
+    """``{x:n}`` writes x as people do, with the language's decimal sign; Spanish sets a space before the per cent."""
 
     def __init__(self, lang: str) -> None:
         self.lang = lang
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        return number(float(value), self.lang) if format_spec == "n" else str(super().format_field(value, format_spec))
+        if format_spec == "n":
+            return number(float(value), self.lang)
+        text = str(super().format_field(value, format_spec))
+        return text.replace("%", " %").replace(".", ",") if format_spec.endswith("%") and self.lang == "es" else text
 
 
 def say(key: str, lang: str = "en", **facts: Any) -> str:

@@ -79,34 +79,6 @@ CLAIMS = (
         ),
     ),
     spec(
-        "explosion.clip_rule",
-        line=122,
-        item=3,
-        expected=1e-05,
-        relation="at_most",
-        en="If the norm exceeds max_norm, g becomes g · max_norm / ‖g‖ (relative distance to the rule).",
-        es="Si la norma supera max_norm, g pasa a ser g · max_norm / ‖g‖ (distancia relativa a la regla).",
-    ),
-    spec(
-        "explosion.clip_norm_direction",
-        line=112,
-        item=3,
-        expected=1,
-        relation="absolute",
-        tolerance=1e-05,
-        en="Clipping by norm keeps the direction (cosine to the true gradient).",
-        es="Recortar por norma conserva la dirección (coseno con el gradiente verdadero).",
-    ),
-    spec(
-        "explosion.clip_value_direction",
-        line=115,
-        item=3,
-        expected=0.999,
-        relation="at_most",
-        en="Clipping by value bends the direction (cosine to the true gradient).",
-        es="Recortar por valor tuerce la dirección (coseno con el gradiente verdadero).",
-    ),
-    spec(
         "explosion.clipped_finishes",
         line=108,
         item=3,
@@ -132,8 +104,6 @@ TEXTS: dict[str, Text] = {
     "explosion.growth.silent": Text("W$_{hh}$ = 2Q, silent states", "W$_{hh}$ = 2Q, estados en reposo"),
     "explosion.growth.loud": Text("the same W$_{hh}$, saturated states", "la misma W$_{hh}$, estados saturados"),
     "explosion.growth.limit": Text("the detector's threshold, 100", "umbral del detector, 100"),
-    "explosion.training.free": Text("without clipping", "sin recorte"),
-    "explosion.training.clipped": Text("clipped to norm 1", "recortado a norma 1"),
     "explosion.training.nan": Text("NaN from step", "NaN desde el paso"),
     "explosion.growth.alt": Text(
         (
@@ -171,5 +141,5 @@ TEXTS: dict[str, Text] = {
             "mismos datos y semillas; la única diferencia es una línea de código."
         ),
     ),
-    "name.explosion": Text("exploding gradients and clipping", "gradientes que explotan y recorte"),
+    "name.explosion": Text("exploding gradients", "gradientes que explotan"),
 }

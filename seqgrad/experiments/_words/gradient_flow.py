@@ -80,73 +80,18 @@ CLAIMS = (
         ),
     ),
     spec(
-        "flow.blind_norm",
-        line=97,
+        "flow.share",
+        line=50,
         item=1,
-        expected=1000000000000000.0,
+        expected=60,
         relation="at_least",
-        en="The norm of each parameter's gradient shows what is wrong.",
-        es="La norma del gradiente de cada parámetro muestra lo que va mal.",
-        right_en=(
-            "It shows explosion, not vanishing: the gradient of W_hh looks healthy because the recent steps "
-            "fill it. How many times larger it is than the gradient at step 1:"
+        en=(
+            "The far past teaches nothing: so many of the 100 timesteps have a share in the weights' gradient that is "
+            "below float32's resolution."
         ),
-        right_es=(
-            "Muestra la explosión, no el desvanecimiento: el gradiente de W_hh parece sano porque lo llenan "
-            "los pasos recientes. Cuántas veces supera al gradiente del paso 1:"
-        ),
-    ),
-    spec(
-        "flow.orthogonal",
-        line=132,
-        item=3,
-        expected=1e-05,
-        relation="at_most",
-        en="Orthogonal initialisation puts every singular value of W_hh at 1 (largest distance).",
-        es="La inicialización ortogonal deja en 1 todos los valores singulares de W_hh (mayor distancia).",
-    ),
-    spec(
-        "flow.orthogonal_keeps",
-        line=132,
-        item=3,
-        expected=0.43,
-        relation="factor",
-        tolerance=2,
-        en="An orthogonal W_hh keeps the gradient alive over 99 steps (biases zero).",
-        es="Una W_hh ortogonal mantiene vivo el gradiente durante 99 pasos (sesgos a cero).",
-    ),
-    spec(
-        "flow.bias_cost",
-        line=132,
-        item=3,
-        expected=10,
-        relation="at_least",
-        en="An orthogonal W_hh is enough.",
-        es="Basta con una W_hh ortogonal.",
-        right_en=(
-            "The biases matter too: torch's default biases push tanh off its steepest point and alone cost "
-            "this factor at lag 99. Set them to zero as well."
-        ),
-        right_es=(
-            "También importan los sesgos: los de torch por defecto apartan la tanh de su punto más empinado "
-            "y por sí solos cuestan este factor a 99 pasos. Póngalos también a cero."
-        ),
-    ),
-    spec(
-        "flow.residual",
-        line=141,
-        item=3,
-        expected=100,
-        relation="at_least",
-        en="A residual connection mitigates the problem.",
-        es="Una conexión residual mitiga el problema.",
-        right_en=(
-            "It ends vanishing, and starts growth: over 99 steps the gradient is multiplied by this. Scale "
-            "the branch down (residual_scale) or clip."
-        ),
-        right_es=(
-            "Acaba con el desvanecimiento y empieza el crecimiento: en 99 pasos el gradiente se multiplica "
-            "por esto. Reduzca la rama (residual_scale) o recorte."
+        es=(
+            "El pasado lejano no enseña nada: tantos de los 100 pasos tienen en el gradiente de los pesos una parte "
+            "inferior a la resolución de float32."
         ),
     ),
     spec(
@@ -231,6 +176,18 @@ CLAIMS = (
         en="With the forget gate at 0.99 the gradient crosses 99 steps whole.",
         es="Con la puerta de olvido en 0,99 el gradiente cruza entero los 99 pasos.",
     ),
+    spec(
+        "flow.chrono",
+        line=249,
+        item=5,
+        expected=0.01,
+        relation="at_least",
+        en="With chrono biases, which spread the gates over all time scales, a good part crosses 99 steps.",
+        es=(
+            "Con sesgos chrono, que reparten las puertas por todas las escalas de tiempo, una buena parte cruza "
+            "99 pasos."
+        ),
+    ),
 )
 
 TEXTS: dict[str, Text] = {
@@ -245,30 +202,40 @@ TEXTS: dict[str, Text] = {
             "{lstm_first:n}."
         ),
     ),
-    "gradient_flow.cures.alt": Text(
-        (
-            "Gradient at every timestep of four RNNs. At step 1, relative to step {steps}: default {rnn_first:n}, "
-            "orthogonal {rnn_orthogonal_first:n}, orthogonal with zero biases {rnn_orthogonal_zero_bias_first:n}, "
-            "residual {residual_first:n}, which grows."
-        ),
-        (
-            "Gradiente en cada paso temporal de cuatro RNN. En el paso 1, relativo al paso {steps}: por defecto "
-            "{rnn_first:n}, ortogonal {rnn_orthogonal_first:n}, ortogonal con sesgos a cero "
-            "{rnn_orthogonal_zero_bias_first:n}, residual {residual_first:n}, que crece."
-        ),
-    ),
     "gradient_flow.gates.alt": Text(
         (
-            "Gradient at every timestep of gated networks. At step 1, relative to step {steps}: GRU {gru_first:n}, "
-            "LSTM cell {lstm_first:n}, with forget bias 1 {lstm_forget_one_first:n}, with forget gate 0.99 "
-            "{lstm_forget_99_first:n}."
+            "Gradient of the cell state at every timestep of four LSTMs. At step 1, relative to step {steps}: default "
+            "{lstm_first:n}, with forget bias 1 {lstm_forget_one_first:n}, with forget gate 0.99 "
+            "{lstm_forget_99_first:n}, with chrono biases {lstm_chrono_first:n}."
         ),
         (
-            "Gradiente en cada paso temporal de redes con puertas. En el paso 1, relativo al paso {steps}: GRU "
-            "{gru_first:n}, celda LSTM {lstm_first:n}, con sesgo de olvido 1 {lstm_forget_one_first:n}, con puerta "
-            "de olvido 0,99 {lstm_forget_99_first:n}."
+            "Gradiente del estado de celda en cada paso temporal de cuatro LSTM. En el paso 1, relativo al paso "
+            "{steps}: por defecto {lstm_first:n}, con sesgo de olvido 1 {lstm_forget_one_first:n}, con puerta de "
+            "olvido 0,99 {lstm_forget_99_first:n}, con sesgos chrono {lstm_chrono_first:n}."
         ),
     ),
+    "gradient_flow.share.alt": Text(
+        (
+            "Share of every timestep in the gradient of the weights, logarithmic, rising towards the last step. {lost} "
+            "of {steps} timesteps lie below float32's resolution, {epsilon:n}."
+        ),
+        (
+            "Parte de cada paso temporal en el gradiente de los pesos, logarítmica, creciente hacia el último paso. "
+            "{lost} de {steps} pasos quedan por debajo de la resolución de float32, {epsilon:n}."
+        ),
+    ),
+    "gradient_flow.share.caption": Text(
+        (
+            "The same default RNN, median of {seeds} seeds: what each timestep adds to the gradient of W_hh. In the "
+            "tinted part lie {lost} of {steps} timesteps; float32 loses them in the sum."
+        ),
+        (
+            "La misma RNN por defecto, mediana de {seeds} semillas: lo que cada paso temporal aporta al gradiente de "
+            "W_hh. En la zona sombreada quedan {lost} de {steps} pasos; float32 los pierde en la suma."
+        ),
+    ),
+    "flow.share": Text("share in the gradient of W$_{hh}$", "parte en el gradiente de W$_{hh}$"),
+    "flow.epsilon": Text("float32's resolution", "resolución de float32"),
     "gradient_flow.bars.alt": Text(
         (
             "Six bars, one every ten timesteps, each ten times taller than the one before it: the largest stands at "
@@ -288,10 +255,6 @@ TEXTS: dict[str, Text] = {
             "H={hidden} (LSTM: la mitad), T={steps}, 32 muestras, mediana de {seeds} semillas, antes de entrenar. "
             "Léase de derecha a izquierda: así va la retropropagación."
         ),
-    ),
-    "gradient_flow.cures.caption": Text(
-        "The same measurement for three other starts of an RNN.",
-        "La misma medida para otros tres comienzos de una RNN.",
     ),
     "gradient_flow.gates.caption": Text(
         "Gated networks: what counts is how open the forget gate stands.",

@@ -79,41 +79,199 @@ TEXTS: dict[str, Text] = {
             "at rest it is exact: fifty steps back multiply by 2^50.\n"
             "In a tanh network the states themselves push back. Once they saturate, tanh is flat and its slope stops "
             "the gradient. So look at the spectrum and the states together, not at the size of the entries.\n"
-            "What the detector said about this network: “{finding}”"
+            "What the detector said about this network: “{finding}” And when one was trained without clipping: "
+            "“{nan_finding}” With clipping, the only difference, it trains on: its loss falls from {relu_start:n} to "
+            "{relu_end:n}."
         ),
         (
-            "Con un factor mayor que 1, la misma ley corre al revés. Con W_hh = 2Q, Q ortogonal, y estados en reposo "
-            "es exacta: cincuenta pasos atrás multiplican por 2^50.\n"
-            "En una red tanh los propios estados frenan. Cuando se saturan, tanh es plana y su pendiente detiene el "
-            "gradiente. Por eso hay que mirar juntos el espectro y los estados, no el tamaño de las entradas de la "
-            "matriz.\n"
-            "Lo que dijo el detector de esta red (en inglés): «{finding}»"
+            "Con un factor mayor que 1, la misma ley corre al revés. Con W_hh = 2Q, Q ortogonal, y estados en "
+            "reposo es exacta: cincuenta pasos atrás multiplican por 2^50.\n"
+            "En una red tanh los propios estados frenan. Cuando se saturan, tanh es plana y su pendiente detiene "
+            "el gradiente. Por eso hay que mirar juntos el espectro y los estados, no el tamaño de las entradas "
+            "de la matriz.\n"
+            "Lo que dijo el detector de esta red (en inglés): «{finding}» Y al entrenar una sin recorte: "
+            "«{nan_finding}» Con recorte, la única diferencia, sigue entrenando: su pérdida baja de "
+            "{relu_start:n} a {relu_end:n}."
         ),
     ),
-    "section.cures.title": Text("4. What helps", "4. Lo que ayuda"),
-    "section.cures.text": Text(
+    "section.detection.title": Text("3.1. Would you notice?", "3.1. ¿Lo notaría?"),
+    "section.detection.text": Text(
         (
-            "Clipping scales a gradient that is too long back to a fixed length. Below, a relu network with a "
-            "recurrent gain of 1.2. Without clipping one step throws the weights so far off that the next forward "
-            "pass overflows: “{nan_finding}”\n"
-            "With clipping the same network trains on: its loss falls from {relu_start:n} to {relu_end:n} and it "
-            "gets {relu_accuracy:.0%} of fresh samples right. In a tanh network nothing overflows, but the first "
-            "leap into saturation costs as much: {tanh_free:.0%} without clipping, {tanh_clipped:.0%} with it.\n"
-            "Clipping by norm keeps the direction, clipping by value bends it, and neither brings back a gradient "
-            "that has vanished or turned NaN. For vanishing, look at the start: an orthogonal W_hh, zero biases, a "
-            "residual path."
+            "The lesson's detector walks through the parameters after the backward pass and speaks up when a "
+            "norm exceeds 100 or is no number. It does just that, and `sg.check_grads(model)` is the same in one "
+            "call.\n"
+            "But a parameter's gradient is a sum over all timesteps. In a default RNN ‖∂L/∂W_hh‖ is {weight:n}, "
+            "a picture of health, while {first_input:n} of the gradient reaches the first input. Vanishing can "
+            "only be seen where it happens: timestep by timestep."
         ),
         (
-            "El recorte reduce un gradiente demasiado largo a una longitud fija. Abajo, una red relu con ganancia "
-            "recurrente 1,2. Sin recorte, un solo paso lanza los pesos tan lejos que la siguiente pasada hacia "
-            "delante se desborda: «{nan_finding}»\n"
-            "Con recorte, la misma red sigue entrenando: su pérdida baja de {relu_start:n} a {relu_end:n} y acierta "
-            "el {relu_accuracy:.0%} de las muestras nuevas. En una red tanh nada se desborda, pero el primer salto a "
-            "la saturación cuesta lo mismo: {tanh_free:.0%} sin recorte, {tanh_clipped:.0%} con él.\n"
-            "Recortar por norma conserva la dirección, por valor la tuerce, y ninguno de los dos devuelve un "
-            "gradiente desvanecido o convertido en NaN. Contra el desvanecimiento, mire el comienzo: una W_hh "
-            "ortogonal, sesgos a cero, un camino residual."
+            "El detector de la lección recorre los parámetros tras la retropropagación y avisa si una norma pasa "
+            "de 100 o no es un número. Hace justo eso, y `sg.check_grads(model)` es lo mismo en una llamada.\n"
+            "Pero el gradiente de un parámetro es una suma sobre todos los pasos. En una RNN por defecto "
+            "‖∂L/∂W_hh‖ vale {weight:n}, la viva imagen de la salud, mientras que a la primera entrada llega "
+            "{first_input:n}. El desvanecimiento solo se ve donde ocurre: paso a paso."
         ),
+    ),
+    "section.clipping.title": Text("4.1. What helps: clipping", "4.1. Lo que ayuda: recortar"),
+    "section.clipping.text": Text(
+        (
+            "Clipping by norm scales a gradient that is too long back to a fixed length and keeps its direction. "
+            "Clipping by value cuts each element on its own and bends it. Doing both, as the lesson lists them, "
+            "leaves the second nearly nothing to do.\n"
+            "In the relu network below {finished_none:.0%} of the seeds finish without clipping and "
+            "{finished_norm:.0%} by norm. In a tanh network nothing overflows, but the first leap into "
+            "saturation costs as much: {tanh_none_clip:.0%} right without clipping, {tanh_norm_clip:.0%} by "
+            "norm, {tanh_value_clip:.0%} by value (the median).\n"
+            "No clipping brings back a gradient that has vanished: scaling down never makes anything larger. For "
+            "that, look at the start."
+        ),
+        (
+            "Recortar por norma reduce un gradiente demasiado largo a una longitud fija y conserva su dirección. "
+            "Recortar por valor corta cada elemento por su cuenta y la tuerce. Hacer ambos, como los enumera la "
+            "lección, no deja al segundo casi nada que hacer.\n"
+            "En la red relu de abajo termina el {finished_none:.0%} de las semillas sin recorte y el "
+            "{finished_norm:.0%} por norma. En una red tanh nada se desborda, pero el primer salto a la "
+            "saturación cuesta lo mismo: acierta el {tanh_none_clip:.0%} sin recorte, el {tanh_norm_clip:.0%} "
+            "por norma, el {tanh_value_clip:.0%} por valor (la mediana).\n"
+            "Ningún recorte devuelve un gradiente desvanecido: reducir nunca hace nada más grande. Para eso hay "
+            "que mirar el comienzo."
+        ),
+    ),
+    "section.initialisation.title": Text("4.2. What helps: the start", "4.2. Lo que ayuda: el comienzo"),
+    "section.initialisation.text": Text(
+        (
+            "An orthogonal matrix neither stretches nor shrinks anything, so as W_hh it lets the gradient pass, "
+            "as long as tanh stays near its steepest point. torch's default biases push it away from there; with "
+            "zero biases {init_rnn_orthogonal_zero_bias:n} of the gradient is left after 99 steps, with the "
+            "default ones {init_rnn_orthogonal:n}. Xavier for W_xh sets the size of what comes in; it does not "
+            "change how long it lasts.\n"
+            "In GRU and LSTM each gate has a matrix of its own, and each is made orthogonal by itself; but there "
+            "the biases of the gates decide, which is for section 7."
+        ),
+        (
+            "Una matriz ortogonal ni estira ni encoge nada, así que como W_hh deja pasar el gradiente, mientras "
+            "tanh siga cerca de su punto más empinado. Los sesgos por defecto de torch la apartan de ahí; con "
+            "sesgos a cero queda {init_rnn_orthogonal_zero_bias:n} del gradiente tras 99 pasos, con los de torch "
+            "{init_rnn_orthogonal:n}. Xavier para W_xh fija el tamaño de lo que entra; no cambia cuánto dura.\n"
+            "En GRU y LSTM cada puerta tiene su propia matriz, y cada una se hace ortogonal por separado; pero "
+            "allí deciden los sesgos de las puertas, asunto de la sección 7."
+        ),
+    ),
+    "section.residual.title": Text("4.3. What helps: residual paths", "4.3. Lo que ayuda: caminos residuales"),
+    "section.residual.text": Text(
+        (
+            "h_t = h_(t−1) + tanh(…) adds the identity to every Jacobian. Nothing vanishes then, but nothing "
+            "holds it back either: each step adds a little, the state grows, and after 99 steps the gradient has "
+            "grown to {residual_first:n} times what it was. Depth in a ResNet is fifty layers; here it is the "
+            "length of the sequence.\n"
+            "The remedy is as simple as the idea: make each step's contribution small. `residual_scale=0.01` "
+            "leaves {residual_small_first:n}."
+        ),
+        (
+            "h_t = h_(t−1) + tanh(…) suma la identidad a cada jacobiano. Entonces nada se desvanece, pero "
+            "tampoco hay nada que lo frene: cada paso añade un poco, el estado crece, y tras 99 pasos el "
+            "gradiente es {residual_first:n} veces el que era. En una ResNet la profundidad son cincuenta capas; "
+            "aquí es la longitud de la secuencia.\n"
+            "El remedio es tan sencillo como la idea: que cada paso aporte poco. `residual_scale=0.01` deja "
+            "{residual_small_first:n}."
+        ),
+    ),
+    "section.truncation.title": Text(
+        "4.4. What helps, and what it costs: truncation", "4.4. Lo que ayuda y lo que cuesta: truncar"
+    ),
+    "section.truncation.text": Text(
+        (
+            "Truncated BPTT cuts the graph every k steps. It saves memory and time, and it is the only way to "
+            "train on a stream without end. The price is exact: beyond the cut the gradient is not small but "
+            "zero.\n"
+            "So whatever has to be remembered for longer than k steps cannot be learnt by gradient. With the "
+            "label at the end of {length} steps, networks that learn the task with the whole gradient fail at "
+            "every smaller k. (The orthogonal RNN stays above chance, at {reservoir:.0%}: its state happens to "
+            "carry the signal, and the output layer reads it.)"
+        ),
+        (
+            "El BPTT truncado corta el grafo cada k pasos. Ahorra memoria y tiempo, y es la única forma de "
+            "entrenar con un flujo sin fin. El precio es exacto: más allá del corte el gradiente no es pequeño, "
+            "es cero.\n"
+            "Así que lo que deba recordarse más de k pasos no se puede aprender por gradiente. Con la etiqueta "
+            "al final de {length} pasos, redes que aprenden la tarea con el gradiente entero fallan con todo k "
+            "menor. (La RNN ortogonal se queda por encima del azar, en el {reservoir:.0%}: su estado resulta que "
+            "lleva la señal, y la capa de salida la lee.)"
+        ),
+    ),
+    "section.truncation.sample": Text(
+        "The lesson's sample shows the heart of it, the detach. In names of ours:",
+        "El ejemplo de la lección muestra lo esencial, el detach. Con nombres nuestros:",
+    ),
+    "section.truncation.said": Text(
+        (
+            "Run as it stands it answers “{sample_rnn}”, and with an LSTM “{sample_lstm}”; given a loss it runs, "
+            "but no weight moves. Nothing is wrong with the idea: three lines are missing. Here they are:"
+        ),
+        (
+            "Ejecutado tal cual responde «{sample_rnn}», y con una LSTM «{sample_lstm}»; si se le da una pérdida "
+            "corre, pero ningún peso se mueve. La idea es buena: faltan tres líneas. Aquí están:"
+        ),
+    ),
+    "section.dependency.sentences": Text(
+        (
+            "The sentence itself can be a task too. A small grammar, `seqgrad.experiments.tasks.agreement`, "
+            "makes such sentences, with nouns in between that ask for another form; the network reads as far as "
+            "the bracket. How networks learn them, in English and in Spanish, is shown by `seqgrad run "
+            "agreement_distance` and `seqgrad run centre_embedding`."
+        ),
+        (
+            "La propia frase también puede ser una tarea. Una pequeña gramática, "
+            "`seqgrad.experiments.tasks.agreement`, hace frases así, con nombres intermedios que piden otra "
+            "forma; la red lee hasta el corchete. En español se suma el género. Cómo las aprenden las redes, en "
+            "inglés y en español, lo muestran `seqgrad run agreement_distance` y `seqgrad run centre_embedding`."
+        ),
+    ),
+    "section.dependency.speed": Text(
+        (
+            "All this training is affordable because it runs in fused kernels. One training step at length 100 "
+            "(forward, backward, clipping, Adam, data; one thread) costs torch.nn this many times the processor "
+            "time that it costs seqgrad, measured in turns: {faster}."
+        ),
+        (
+            "Todo este entrenamiento es asequible porque corre en núcleos fusionados. Un paso de entrenamiento "
+            "con longitud 100 (ida, vuelta, recorte, Adam y datos; un hilo) le cuesta a torch.nn tantas veces el "
+            "tiempo de procesador que le cuesta a seqgrad, medido por turnos: {faster}."
+        ),
+    ),
+    "loose.lead": Text(
+        (
+            "The lesson's ideas hold. In five places its words are looser than its ideas, and measuring makes "
+            "them sharper:"
+        ),
+        (
+            "Las ideas de la lección se sostienen. En cinco lugares sus palabras son más laxas que sus ideas, y "
+            "medir las afina:"
+        ),
+    ),
+    "loose.see": Text("See.", "Ver."),
+    "loose.flow.mirrored": Text(
+        "The drawings of the gradient are mirrored: with the loss at the end, the last timestep hears it loudest.",
+        "Los dibujos del gradiente están en espejo: con la pérdida al final, el último paso es el que mejor la oye.",
+    ),
+    "loose.flow.early_steps": Text(
+        "It is the early timesteps that teach nothing, not early layers: an RNN has one W_hh for all of them.",
+        "Son los pasos tempranos los que no enseñan, no las capas tempranas: una RNN tiene una sola W_hh para todos.",
+    ),
+    "loose.dependency.distance": Text(
+        "was and were agree in number; gender is what Spanish adds.",
+        "was y were concuerdan en número; el género es lo que añade el español.",
+    ),
+    "loose.flow.lstm_default": Text(
+        "An LSTM keeps information indefinitely only while its forget gate stays near 1, and it does not start there.",
+        (
+            "Una LSTM conserva información indefinidamente solo mientras su puerta de olvido siga cerca de 1, y "
+            "no empieza ahí."
+        ),
+    ),
+    "loose.truncation.sample": Text(
+        "The sample of truncated BPTT still needs its loss, zero_grad and step, and an LSTM's state is a pair.",
+        "Al ejemplo de BPTT truncado le faltan la pérdida, zero_grad y step, y el estado de una LSTM es un par.",
     ),
     "section.dependency.title": Text(
         "5. Can it remember the first element?",
@@ -141,29 +299,33 @@ TEXTS: dict[str, Text] = {
     "section.picture.text": Text(
         (
             "The lesson draws bars that shrink from step 1 to step 50. Measured with the one matrix that leaves "
-            "exactly a tenth after every ten steps, they stand in the opposite order: the last step hears the loss "
-            "loudest.\n"
-            "Information has the same trouble on its way forward. Thirty-two different signals at t=1 leave final "
-            "states that differ by {rnn_spread:n} in a default RNN, and by {rnn_orthogonal_zero_bias_spread:n} in an "
-            "orthogonal one. That is about states, not gradients, but it is the same product of matrices."
+            "exactly a tenth after every ten steps, they stand in the opposite order: the last step hears the "
+            "loss loudest.\n"
+            "Information has the same trouble on its way forward: rich at t=1, some at t=10, almost nothing at "
+            "t=50, as the lesson draws it. Thirty-two different signals leave states that differ by "
+            "{rnn_spread_10:n} at t=10 and by {rnn_spread_50:n} at t=50 in a default RNN, which is float32's "
+            "rounding; in an orthogonal one by {rnn_orthogonal_zero_bias_spread_50:n}. That is about states, not "
+            "gradients, so it has panels of its own; but it is the same product of matrices."
         ),
         (
-            "La lección dibuja barras que menguan del paso 1 al 50. Medidas con la única matriz que deja justo una "
-            "décima parte tras cada diez pasos, quedan en el orden contrario: el último paso es el que mejor oye la "
-            "pérdida.\n"
-            "La información tiene el mismo problema hacia delante. Treinta y dos señales distintas en t=1 dejan "
-            "estados finales que difieren en {rnn_spread:n} en una RNN por defecto, y en "
-            "{rnn_orthogonal_zero_bias_spread:n} en una ortogonal. Eso trata de estados, no de gradientes, pero es "
-            "el mismo producto de matrices."
+            "La lección dibuja barras que menguan del paso 1 al 50. Medidas con la única matriz que deja justo "
+            "una décima parte tras cada diez pasos, quedan en el orden contrario: el último paso es el que mejor "
+            "oye la pérdida.\n"
+            "La información tiene el mismo problema hacia delante: rica en t=1, algo en t=10, casi nada en t=50, "
+            "como la dibuja la lección. Treinta y dos señales distintas dejan estados que difieren en "
+            "{rnn_spread_10:n} en t=10 y en {rnn_spread_50:n} en t=50 en una RNN por defecto, que es el redondeo "
+            "de float32; en una ortogonal, en {rnn_orthogonal_zero_bias_spread_50:n}. Eso trata de estados, no "
+            "de gradientes, y por eso tiene paneles propios; pero es el mismo producto de matrices."
         ),
     ),
     "section.gates.title": Text("7. LSTM and GRU", "7. LSTM y GRU"),
     "section.gates.text": Text(
         (
-            "The LSTM's cell state has a path of its own: c_t = f_t·c_(t−1) + i_t·g_t. One step back multiplies its "
-            "gradient by the forget gate and by no matrix (apart from what flows through the gates). So the gate "
-            "decides. At f = 0.5, its default, 99 steps leave {lstm_first:n}; a forget bias of 1 leaves "
-            "{lstm_forget_one_first:n}; f = 0.99 leaves {lstm_forget_99_first:n}. Gates are a road that has to be "
+            "The LSTM's cell state has a path of its own: c_t = f_t·c_(t−1) + i_t·g_t. One step back multiplies "
+            "its gradient by the forget gate and by no matrix (apart from what flows through the gates). So the "
+            "gate decides. At f = 0.5, its default, 99 steps leave {lstm_first:n}; a forget bias of 1 leaves "
+            "{lstm_forget_one_first:n}; f = 0.99 leaves {lstm_forget_99_first:n}; chrono biases, which spread "
+            "the units over all time scales, leave {lstm_chrono_first:n}. Gates are a road that has to be "
             "opened: by a bias, or by training."
         ),
         (
@@ -171,7 +333,9 @@ TEXTS: dict[str, Text] = {
             "multiplica su gradiente por la puerta de olvido y por ninguna matriz (salvo lo que pasa por las "
             "puertas). Así que decide la puerta. Con f = 0,5, su valor por defecto, tras 99 pasos queda "
             "{lstm_first:n}; con sesgo de olvido 1, {lstm_forget_one_first:n}; con f = 0,99, "
-            "{lstm_forget_99_first:n}. Las puertas son un camino que hay que abrir: con un sesgo o entrenando."
+            "{lstm_forget_99_first:n}; los sesgos chrono, que reparten las unidades por todas las escalas de "
+            "tiempo, dejan {lstm_chrono_first:n}. Las puertas son un camino que hay que abrir: con un sesgo o "
+            "entrenando."
         ),
     ),
     "section.text.title": Text("8. A real text", "8. Un texto real"),
@@ -198,8 +362,8 @@ TEXTS: dict[str, Text] = {
     "section.text.quote": Text("What it writes at the end:", "Lo que escribe al final:"),
     "section.checklist.title": Text("What you can now say", "Lo que ya puede decir"),
     "section.checklist.text": Text(
-        "The lesson's five points, each ticked when all its claims hold.",
-        "Los cinco puntos de la lección, marcados cuando se cumplen todas sus afirmaciones.",
+        "The lesson's five points, each ticked when all its claims hold. Open one to see them.",
+        "Los cinco puntos de la lección, marcados cuando se cumplen todas sus afirmaciones. Ábralos para verlas.",
     ),
     "item.1": Text("Why gradients vanish", "Por qué se desvanecen los gradientes"),
     "item.2": Text("What makes them explode", "Qué los hace explotar"),
