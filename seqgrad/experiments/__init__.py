@@ -122,7 +122,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("information_flow", information_flow, 13, {"seeds": 2}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
-        Experiment("adding", adding, 85, {"seeds": 1, "steps": 1000}, "field"),
+        Experiment("adding", adding, 85, {"seeds": 1, "steps": 700}, "field"),
         Experiment("copy_memory", copy_memory, 110, {"seeds": 1, "steps": 500}, "field"),
         Experiment("temporal_order", temporal_order, 90, {"seeds": 1, "steps": 300}, "field"),
         Experiment("centre_embedding", centre_embedding, 70, {"seeds": 1, "steps": 600}, "field"),
