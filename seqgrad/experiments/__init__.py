@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
 from seqgrad.experiments._result import Drawing, Result
+from seqgrad.experiments.adding import Adding, adding
 from seqgrad.experiments.agreement_distance import AgreementDistance, agreement_distance
 from seqgrad.experiments.centre_embedding import CentreEmbedding, centre_embedding
 from seqgrad.experiments.char_cells import CharCells, char_cells
 from seqgrad.experiments.char_model import CharModel, char_model
 from seqgrad.experiments.claims import Claim, Spec, Verdict
 from seqgrad.experiments.clipping import Clipping, clipping
+from seqgrad.experiments.copy_memory import CopyMemory, copy_memory
 from seqgrad.experiments.cures import Cures, cures
 from seqgrad.experiments.curse_of_memory import CurseOfMemory, curse_of_memory
 from seqgrad.experiments.decay import Decay, decay
@@ -30,17 +32,20 @@ from seqgrad.experiments.long_dependency import LongDependency, long_dependency
 from seqgrad.experiments.lyapunov import LyapunovSpectrum, lyapunov
 from seqgrad.experiments.mean_field import MeanField, mean_field
 from seqgrad.experiments.residual import Residual, residual
+from seqgrad.experiments.temporal_order import TemporalOrder, temporal_order
 from seqgrad.experiments.truncation import Truncation, truncation
 from seqgrad.experiments.vowels import Vowels, vowels
 
 __all__ = [
     "EXPERIMENTS",
+    "Adding",
     "AgreementDistance",
     "CentreEmbedding",
     "CharCells",
     "CharModel",
     "Claim",
     "Clipping",
+    "CopyMemory",
     "Cures",
     "CurseOfMemory",
     "Decay",
@@ -58,14 +63,17 @@ __all__ = [
     "Residual",
     "Result",
     "Spec",
+    "TemporalOrder",
     "Truncation",
     "Verdict",
     "Vowels",
+    "adding",
     "agreement_distance",
     "centre_embedding",
     "char_cells",
     "char_model",
     "clipping",
+    "copy_memory",
     "cures",
     "curse_of_memory",
     "decay",
@@ -81,6 +89,7 @@ __all__ = [
     "mean_field",
     "residual",
     "run",
+    "temporal_order",
     "truncation",
     "vowels",
 ]
@@ -144,6 +153,9 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "cures", cures, 900, {"tasks": ("first_50",), "cells": ("rnn", "lstm"), "seeds": 1}, "data", Cures.load
         ),
+        Experiment("adding", adding, 85, {"seeds": 1, "steps": 700}, "field"),
+        Experiment("copy_memory", copy_memory, 110, {"seeds": 1, "steps": 500}, "field"),
+        Experiment("temporal_order", temporal_order, 90, {"seeds": 1, "steps": 300}, "field"),
         Experiment("centre_embedding", centre_embedding, 70, {"seeds": 1, "steps": 600}, "field"),
         Experiment("agreement_distance", agreement_distance, 90, {"seeds": 1, "modifiers": (1, 3, 6)}, "field"),
         Experiment("mean_field", mean_field, 1, {"seeds": 2}, "field"),
