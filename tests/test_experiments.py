@@ -217,6 +217,12 @@ def test_say_writes_numbers_in_the_language():
         say("nope", "en")
 
 
+def test_a_table_of_facts_is_told_in_the_language():
+    facts = {"scales": "1; 0.3", "learns": 100, "training": 300, "success": {1.0: 1.0, 0.3: 0.5}}
+    assert "1: 100 %; 0,3: 50 %" in say("residual.scale.caption", "es", **facts)
+    assert "1: 100%; 0.3: 50%" in say("residual.scale.caption", "en", **facts)
+
+
 def test_plain_turns_what_json_cannot_hold_into_words():
     assert plain({"a": [math.inf, (1.5, math.nan)]}) == {"a": ["inf", [1.5, "nan"]]}
 

@@ -20,7 +20,7 @@ from seqgrad.report import CORRECTIONS, SECTIONS, figure_code, write_lesson
 def results():
     """Every experiment at toy size: the report's form does not depend on it."""
     found = tiny.results()
-    found["long_dependency"].faster = {"rnn": 2.5}
+    found["long_dependency"].faster = {"rnn": 2.5, "gru": 5.5, "lstm": 1.25}
     return found
 
 

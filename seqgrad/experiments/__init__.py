@@ -142,7 +142,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("initialisation", initialisation, 3, {"seeds": 3}),
         Experiment("residual", residual, 7, {"seeds": 1}),
         Experiment("truncation", truncation, 15, {"seeds": 2, "sizes": (5, 25)}),
-        Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
+        Experiment("long_dependency", long_dependency, 70, {"seeds": 2, "lengths": (10, 100)}),
         Experiment("information_flow", information_flow, 13, {"seeds": 2}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
         Experiment("char_cells", char_cells, 100, {"seeds": 1, "updates": 150, "hidden": 64}, "data"),

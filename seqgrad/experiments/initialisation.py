@@ -147,7 +147,7 @@ def initialisation(
         width = hidden // 2 if SETUPS[name].cell == "lstm" else hidden
         profiles[name] = [_profile(SETUPS[name], steps, width, batch, seed) for seed in range(seeds)]
     result = Initialisation(steps, hidden, seeds, profiles)
-    if set(setups) == set(SETUPS) and steps == 100:
+    if set(setups) == set(SETUPS) and (steps, hidden) == (100, 128):
         result.small = [_profile(SETUPS["rnn"], steps, 32, batch, seed).curve[0] for seed in range(seeds)]
         result.per_gate = max(gate_distance(seed) for seed in range(seeds))
         result.xavier = median([xavier_share(hidden, seed) for seed in range(seeds)])
@@ -197,7 +197,7 @@ def chrono_share(hidden: int, seed: int, steps: int = 100) -> float:
 def _judge(result: Initialisation) -> list[Claim]:
     zero, biased = result.at_lag("rnn_orthogonal_zero_bias", 99), result.at_lag("rnn_orthogonal", 99)
     default = result.profiles["rnn"]
-    claims = [
+    return [
         judge("init.orthogonal", result.per_gate),
         judge("init.orthogonal_keeps", zero),
         judge("init.bias_cost", zero / biased),
@@ -209,7 +209,5 @@ def _judge(result: Initialisation) -> list[Claim]:
         judge("init.identity", result.at_lag("rnn_identity", 98)),
         judge("init.gates", result.at_lag("gru_orthogonal", 99)),
         judge("init.chrono", result.memory),
+        judge("init.spread", median([one.spread for one in default])),
     ]
-    if result.hidden == 128:
-        claims.append(judge("init.spread", median([one.spread for one in default])))
-    return claims

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -68,13 +69,11 @@ class LongDependency(Result):
             "steps": self.steps, "seeds": self.seeds, "hidden": HIDDEN, "rate": RATE, "clip": CLIP,
             "lengths": ", ".join(str(length) for length in self.lengths), "longest": self.lengths[-1],
         }  # fmt: skip
-        facts |= {"faster": ", ".join(f"{cell.upper()} {times:.1f}" for cell, times in self.faster.items()) or "-"}
+        facts |= {f"faster_{cell}": self.faster.get(cell, math.nan) for cell in PLAIN}
         for group, names in (("plain", PLAIN), ("cured", CURED)):
-            facts[f"table_{group}"] = "; ".join(
-                f"{name} T={length}: {self.success(name, length):.0%}"
-                for (name, length) in self.accuracy
-                if name in names
-            )
+            facts[f"table_{group}"] = {
+                f"{name} T={length}": self.success(name, length) for name, length in self.accuracy if name in names
+            }
         return facts
 
     def draw(self, kind: str, figure: Figure, say: Callable[[str], str]) -> Any:

@@ -67,8 +67,8 @@ class Residual(Result):
         facts: dict[str, Any] = {
             "steps": self.steps, "hidden": self.hidden, "seeds": self.seeds, "training": self.training,
             "scales": ", ".join(f"{scale:g}" for scale in self.growth), "learns": LEARNS,
-            "table": "; ".join(f"{scale:g}: {median(values):.3g}" for scale, values in self.growth.items()),
-            "success": "; ".join(f"{scale:g}: {success(values):.0%}" for scale, values in self.accuracy.items()),
+            "table": {scale: median(values) for scale, values in self.growth.items()},
+            "success": {scale: success(values) for scale, values in self.accuracy.items()},
             "state_spread": median(next(iter(self.spread.values()))),
         }  # fmt: skip
         for setup in self.curves:

@@ -13,12 +13,20 @@ LANGUAGES = Text._fields
 
 
 class _Numbers(Formatter):
-    """``{x:n}`` writes x as people do, with the language's decimal sign; Spanish sets a space before the per cent."""
+    """``{x:n}`` writes x as people do, with the language's decimal sign; Spanish sets a space before the per cent.
+
+    A dict becomes a list of its entries, ``{table:.0%}``: "RNN: 100%; GRU: 50%".
+    """
 
     def __init__(self, lang: str) -> None:
         self.lang = lang
 
     def format_field(self, value: Any, format_spec: str) -> str:
+        if isinstance(value, dict):
+            parts = (
+                (self.format_field(key, "n" if isinstance(key, float) else ""), item) for key, item in value.items()
+            )
+            return "; ".join(f"{key}: {self.format_field(item, format_spec)}" for key, item in parts)
         if format_spec == "n":
             return number(float(value), self.lang)
         text = str(super().format_field(value, format_spec))

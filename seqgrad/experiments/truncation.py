@@ -72,7 +72,7 @@ class Truncation(Result):
 
     def facts(self) -> dict[str, Any]:
         """Sizes, success rates, and what the lesson's loop said."""
-        table = "; ".join(f"{net} k={size}: {success(v):.0%}" for (net, size), v in self.accuracy.items())
+        table = {f"{network} k={size}": success(values) for (network, size), values in self.accuracy.items()}
         short, orthogonal = self.sizes[0], self.accuracy.get(("rnn_orthogonal", self.sizes[0]), [math.nan])
         return {
             "length": self.length, "sizes": ", ".join(map(str, self.sizes)), "seeds": self.seeds, "steps": self.steps,

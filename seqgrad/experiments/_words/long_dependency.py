@@ -135,21 +135,21 @@ TEXTS: dict[str, Text] = {
     "long_dependency.accuracy.alt": Text(
         (
             "Accuracy against sequence length, a dot per seed, for RNN, GRU and LSTM. Success rates over {seeds} "
-            "seeds: {table_plain}."
+            "seeds: {table_plain:.0%}."
         ),
         (
             "Acierto frente a la longitud de la secuencia, un punto por semilla, para RNN, GRU y LSTM. Tasas de "
-            "éxito con {seeds} semillas: {table_plain}."
+            "éxito con {seeds} semillas: {table_plain:.0%}."
         ),
     ),
     "long_dependency.cures.alt": Text(
         (
             "Accuracy against sequence length for the same networks with a better start, a dot per seed. Success "
-            "rates over {seeds} seeds: {table_cured}."
+            "rates over {seeds} seeds: {table_cured:.0%}."
         ),
         (
             "Acierto frente a la longitud de la secuencia para las mismas redes con un mejor comienzo, un punto por "
-            "semilla. Tasas de éxito con {seeds} semillas: {table_cured}."
+            "semilla. Tasas de éxito con {seeds} semillas: {table_cured:.0%}."
         ),
     ),
     "long_dependency.accuracy.caption": Text(

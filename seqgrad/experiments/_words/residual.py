@@ -103,19 +103,19 @@ TEXTS: dict[str, Text] = {
     "residual.scale.alt": Text(
         (
             "Gradient at step 1 relative to the last, against residual_scale, both logarithmic, a dot per seed. "
-            "Medians: {table}."
+            "Medians: {table:n}."
         ),
         "Gradiente en el paso 1 relativo al último, frente a residual_scale, ambos logarítmicos, un punto por semilla. "
-        "Medianas: {table}.",
+        "Medianas: {table:n}.",
     ),
     "residual.scale.caption": Text(
         (
             "Each dot is a seed, the line their median. Success rates on the lesson's task at length {learns} "
-            "({training} steps of Adam at 0.001, H=32, clip 1) by scale: {success}."
+            "({training} steps of Adam at 0.001, H=32, clip 1) by scale: {success:.0%}."
         ),
         (
             "Cada punto es una semilla; la línea, su mediana. Tasas de éxito en la tarea de la lección con longitud "
-            "{learns} ({training} pasos de Adam a 0,001, H=32, recorte 1) por escala: {success}."
+            "{learns} ({training} pasos de Adam a 0,001, H=32, recorte 1) por escala: {success:.0%}."
         ),
     ),
     "name.residual": Text("the residual connection", "la conexión residual"),

@@ -129,11 +129,11 @@ TEXTS: dict[str, Text] = {
     "truncation.learning.alt": Text(
         (
             "Accuracy of two networks by chunk size, a dot per seed, on a label at the end of {length} steps. "
-            "Success rates: {table}."
+            "Success rates: {table:.0%}."
         ),
         (
             "Acierto de dos redes según el tamaño del trozo, un punto por semilla, con la etiqueta al final de "
-            "{length} pasos. Tasas de éxito: {table}."
+            "{length} pasos. Tasas de éxito: {table:.0%}."
         ),
     ),
     "truncation.learning.caption": Text(
