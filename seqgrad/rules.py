@@ -6,9 +6,11 @@ A rule looks at one :class:`Observation` and returns :class:`Finding` objects. A
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: F401 - so that Finding's annotations are found in its public home
 from typing import Protocol, runtime_checkable
 
 from seqgrad._finding import Finding, Severity
+from seqgrad._finding_text import Fact  # noqa: F401 - likewise
 from seqgrad._observation import Observation
 from seqgrad._rules_gradient import Exploding, LossScale
 from seqgrad._rules_layout import Padding, ReadTooEarly, SwappedAxes

@@ -4,6 +4,10 @@ Seeds 0 to 4 gave these accuracies after 2000 steps: RNN 0.24-0.26, with Omega 0
 1.00, SGD unclipped 0.23-0.27, SGD clipped 1.00 three times and 0.24 twice (those had learnt it by step 1400 and lost it
 again), GRU 1.00, LSTM 0.20-0.25, chrono LSTM 1.00. First over last gradient after training: RNN 2e-13 to 2e-8, with
 Omega 1.2 to 22, that is 1.003 to 1.065 a step. Before training: GRU 5e-11 to 1e-9, orthogonal 0.08-0.11.
+
+The set-ups were chosen among about 19 on seeds 0 and 1: with H=16 and Adam at 0.02 the RNN stayed at chance with and
+without clipping and with Omega at weight 2, and Omega's success depends on its weight and the rate (weight 2 at 1e-3:
+0.97 and 0.79). An LSTM with default biases or forget bias 1 learnt in none of them.
 """
 
 from __future__ import annotations
