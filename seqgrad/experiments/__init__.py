@@ -122,19 +122,19 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("long_dependency", long_dependency, 70, {"seeds": 3, "lengths": (10, 100)}),
         Experiment("information_flow", information_flow, 13, {"seeds": 2}),
         Experiment("char_model", char_model, 20, {"steps": 250, "checkpoints": 4}),
-        Experiment("centre_embedding", centre_embedding, 60, {"languages": ("en",), "seeds": 1}, "field"),
         Experiment(
-            "agreement_distance",
-            agreement_distance,
-            70,
-            {"languages": ("en",), "seeds": 1, "modifiers": (1, 3, 6), "steps": 600},
-            "field",
+            "centre_embedding", centre_embedding, 60,
+            {"cells": ("rnn", "lstm"), "languages": ("en",), "seeds": 1}, "field",
+        ),
+        Experiment(
+            "agreement_distance", agreement_distance, 70,
+            {"languages": ("en",), "seeds": 1, "modifiers": (1, 3, 6), "steps": 600}, "field",
         ),
         Experiment("mean_field", mean_field, 1, {"seeds": 2}, "field"),
         Experiment("lyapunov", lyapunov, 2, {"seeds": 1}, "field"),
         Experiment("curse_of_memory", curse_of_memory, 11, {"weights": (0.0, 0.5, 0.9, 0.95), "lags": 300}, "field"),
     )
-}
+}  # fmt: skip
 
 
 def find(name: str) -> Experiment:
