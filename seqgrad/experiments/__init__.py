@@ -156,13 +156,19 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment("adding", adding, 85, {"seeds": 1, "steps": 700}, "field"),
         Experiment("copy_memory", copy_memory, 110, {"seeds": 1, "steps": 500}, "field"),
         Experiment("temporal_order", temporal_order, 90, {"seeds": 1, "steps": 300}, "field"),
-        Experiment("centre_embedding", centre_embedding, 70, {"seeds": 1, "steps": 600}, "field"),
-        Experiment("agreement_distance", agreement_distance, 90, {"seeds": 1, "modifiers": (1, 3, 6)}, "field"),
+        Experiment(
+            "centre_embedding", centre_embedding, 60,
+            {"cells": ("rnn", "lstm"), "languages": ("en",), "seeds": 1}, "field",
+        ),
+        Experiment(
+            "agreement_distance", agreement_distance, 70,
+            {"languages": ("en",), "seeds": 1, "modifiers": (1, 3, 6), "steps": 600}, "field",
+        ),
         Experiment("mean_field", mean_field, 1, {"seeds": 2}, "field"),
         Experiment("lyapunov", lyapunov, 2, {"seeds": 1}, "field"),
         Experiment("curse_of_memory", curse_of_memory, 11, {"weights": (0.0, 0.5, 0.9, 0.95), "lags": 300}, "field"),
     )
-}
+}  # fmt: skip
 
 
 def find(name: str) -> Experiment:
