@@ -15,6 +15,7 @@ import seqgrad as sg
 
 PEERS: dict[str, tuple[Callable[..., nn.RNNBase], Callable[..., nn.RNNBase]]] = {
     "rnn": (nn.RNN, sg.RNN),
+    "residual": (nn.RNN, sg.ResidualRNN),  # torch.nn has none: its RNN does one addition less
     "gru": (nn.GRU, sg.GRU),
     "lstm": (nn.LSTM, sg.LSTM),
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-GATES = {"rnn": 1, "gru": 3, "lstm": 4}
+GATES = {"rnn": 1, "residual": 1, "gru": 3, "lstm": 4}
 
 
 @dataclass(frozen=True)

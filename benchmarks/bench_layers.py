@@ -34,7 +34,7 @@ def measure(
     cell: str, shape: Shape, mode: str, seconds: float, peers: Sequence[str] = (), ceilings: bool = False
 ) -> dict[str, Any]:
     """One row of the result: the timings, peer / ours by name (recording, in train mode), and recording / plain."""
-    others = [name for name in peers if _peers.available(name, mode)]
+    others = [name for name in peers if _peers.available(name, mode, cell)]
     timings = interleave(rivals(cell, shape, mode, peers=others), seconds=seconds)
     ours = timings.get("recording", timings["seqgrad"])
     ratios = {name: timing.median / ours.median for name, timing in timings.items() if name not in OURS}

@@ -29,15 +29,13 @@ STEPS = (100, 1000, 10000)  # for growth with T, at N = 8
 Call = Callable[[], object]
 
 
-def call_of(layer: Any, x: Tensor, mode: str, lengths: Tensor | None = None, packed: bool = False) -> Call:
-    """One inference, or one recorded training step, of ``layer`` on ``x [T, N, I]``."""
+def call_of(layer: Any, x: Tensor, mode: str, lengths: Tensor | None = None, sizes: Tensor | None = None) -> Call:
+    """One inference, or one recorded training step, of ``layer`` on ``x [T, N, I]``, or ``[S, I]`` with batch sizes."""
 
     def output() -> Tensor:
-        if packed:
-            assert lengths is not None
-            out = layer(pack_padded_sequence(x, lengths))[0]
-        else:
-            out = layer(x, lengths=lengths)[0] if lengths is not None else layer(x)[0]
+        out = layer(
+            x if sizes is None else PackedSequence(x, sizes), **{} if lengths is None else {"lengths": lengths}
+        )[0]
         return out.data if isinstance(out, PackedSequence) else out
 
     def infer() -> None:
@@ -61,6 +59,7 @@ def variants(cell: str, mode: str) -> dict[str, tuple[Call, float]]:
     x = torch.randn(T, N, H)
     lengths = torch.linspace(T, T // 10, N).long()
     real = float(lengths.sum()) / (N * T)
+    packed = pack_padded_sequence(x, lengths)
     layer = kind(H, H)
     # The second layer of a bidirectional stack reads both directions; one layer keeps the work of a direction plain.
     return {
@@ -68,7 +67,7 @@ def variants(cell: str, mode: str) -> dict[str, tuple[Call, float]]:
         "2 layers": (call_of(kind(H, H, 2), x.clone(), mode), 2.0),
         "bidirectional": (call_of(kind(H, H, bidirectional=True), x.clone(), mode), 2.0),
         "lengths": (call_of(layer, x.clone(), mode, lengths), real),
-        "PackedSequence": (call_of(layer, x.clone(), mode, lengths, packed=True), real),
+        "PackedSequence": (call_of(layer, packed.data, mode, sizes=packed.batch_sizes), real),
         "state_clip": (call_of(kind(H, H, state_clip=sg.clip.Norm(1.0)), x.clone(), mode), 1.0),
         "truncate": (call_of(kind(H, H, truncate=20), x.clone(), mode), 1.0),
         "bfloat16": (call_of(kind(H, H).bfloat16(), x.bfloat16(), mode), 1.0),

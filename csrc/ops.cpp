@@ -29,16 +29,19 @@ struct Call {
   Tensor x, w_ih, w_hh, h0;
   OptionalTensor b_ih, b_hh, w_hr, c0, lengths;
   Layer layer;
-  bool single = false;  // one time step: x is [N, I]
+  bool single = false;             // one time step: x is [N, I]
+  std::vector<int64_t> first_row;  // of packed rows: x is [S, I], lengths fall
 
   void check_and_fill() {
     Layer& p = layer;
-    if (x.dim() != (single ? 2 : 3))
+    const bool packed = !single && x.dim() == 2 && lengths;
+    if (x.dim() != (single || packed ? 2 : 3))
       fail(std::string("input must have shape ") + (single ? "[N, I]" : "[T, N, I]") + ", got " + shape_text(x));
     if (w_hh.dim() != 2) fail("w_hh must have shape [G*H, P], got " + shape_text(w_hh));
     const CellTraits& traits = p.traits();
     p.dtype = storage_dtype("input", x);
-    p.T = single ? 1 : x.size(0), p.N = x.size(-2), p.I = x.size(-1), p.P = w_hh.size(1), p.H = w_hh.size(0) / traits.gates;
+    p.T = single ? 1 : x.size(0), p.N = packed ? h0.size(0) : x.size(-2), p.I = x.size(-1), p.P = w_hh.size(1),
+    p.H = w_hh.size(0) / traits.gates;
     if (p.T < 1) fail("input must have at least one time step, got shape " + shape_text(x));
     if (p.H < 1) fail("w_hh must have shape [" + std::to_string(traits.gates) + "*H, P], got " + shape_text(w_hh));
     if (w_hr && traits.states != 2) fail("w_hr (proj_size) is for LSTM only");
@@ -54,12 +57,41 @@ struct Call {
     check("h0", h0, {p.N, p.P});
     check("c0", c0, {p.N, p.H});
     if (lengths) check("lengths", *lengths, ScalarType::Long, {p.N});
+    if (packed) find_rows();
     if (p.truncate < 0) fail("truncate must be 0 (off) or a positive number of steps, got " + std::to_string(p.truncate));
     x = dense_rows(x), w_ih = dense(w_ih), w_hh = dense(w_hh), h0 = dense(h0);
     b_ih = dense(b_ih), b_hh = dense(b_hh), w_hr = dense(w_hr), c0 = dense(c0), lengths = dense(lengths);
-    p.x = data(x), p.x_stride_t = x.stride(0), p.x_stride_n = x.stride(-2);
+    p.x = data(x), p.x_stride_t = packed ? 0 : x.stride(0), p.x_stride_n = x.stride(-2);
     p.w_ih = data(w_ih), p.w_hh = data(w_hh), p.b_ih = data(b_ih), p.b_hh = data(b_hh), p.w_hr = data(w_hr);
     p.h0 = data(h0), p.c0 = data(c0), p.lengths = static_cast<const int64_t*>(data(lengths));
+  }
+
+  // Packed rows are in the order of time, within a step in the order of samples; only the ones alive have one.
+  void find_rows() {
+    const int64_t* length = static_cast<const int64_t*>(data(*lengths));
+    Layer& p = layer;
+    for (int64_t n = 0; n < p.N; ++n)
+      if (length[n] < 1 || (n && length[n] > length[n - 1])) fail("lengths of packed rows must be at least 1 and never grow");
+    p.T = p.N ? length[0] : 0;
+    int64_t total = 0, alive = p.N;
+    for (int64_t t = 0; t < p.T; ++t) {
+      while (length[alive - 1] <= t) --alive;
+      first_row.push_back(total), total += alive;
+    }
+    if (total != x.size(0) || !p.N)
+      fail("input must have as many packed rows as lengths add up to, " + std::to_string(total) + ", got " + shape_text(x));
+    p.first_row = first_row.data();
+  }
+
+  // [T, N, columns] of a padded batch, [S, columns] of packed rows.
+  template <class... Columns>
+  Tensor empty_rows(ScalarType type, Columns... columns) const {
+    return layer.first_row ? empty({x.size(0), columns...}, type) : empty({layer.T, layer.N, columns...}, type);
+  }
+  template <class... Columns>
+  void check_rows(const char* name, const Tensor& t, ScalarType type, Columns... columns) const {
+    if (layer.first_row) Checker{x}(name, t, type, {x.size(0), columns...});
+    else Checker{x}(name, t, type, {layer.T, layer.N, columns...});
   }
 
   Tensor empty(std::initializer_list<int64_t> shape, ScalarType type) const { return empty_on(x, shape, type); }
@@ -70,6 +102,7 @@ struct Call {
 struct OnCpu {
   static constexpr bool out_may_be_hn = true;   // of one step both are the same numbers
   static constexpr bool kTakesEvenRows = true;  // the gradient of a sum, an expanded number, is read as it is
+  static constexpr bool kTakesPackedRows = true;
   static void require(const Tensor& x) {
     if (!x.is_cpu()) fail("the CPU kernels were given an input on another device");
   }
@@ -86,7 +119,7 @@ struct OnCpu {
 // Work is queued on the current stream and nothing waits for the device. So lengths are not looked at here: the kernels
 // take values outside [0, T] as the nearer end.
 struct OnCuda {
-  static constexpr bool out_may_be_hn = false, kTakesEvenRows = false;
+  static constexpr bool out_may_be_hn = false, kTakesEvenRows = false, kTakesPackedRows = false;
   static void check_lengths(const Layer&) {}
 #if SEQGRAD_WITH_CUDA
   static void require(const Tensor& x) {
@@ -111,6 +144,8 @@ Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, Optional
                OptionalTensor c0, OptionalTensor lengths, const std::string& cell, bool reverse, double scale, const std::string& clip,
                double clip_limit, int64_t truncate) {
   Device::require(x);
+  if (!Device::kTakesPackedRows && x.dim() == 2)
+    fail("input must have shape [T, N, I] (packed rows are for the CPU), got " + shape_text(x));
   Call call{x, w_ih, w_hh, h0, b_ih, b_hh, w_hr, c0, lengths, {}};
   call.layer.cell = cell_named(cell);
   call.layer.reverse = reverse;
@@ -133,8 +168,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward(Tensor x, Tensor w_ih, Tensor
   const Layer& p = call.layer;
   if (tap) Checker{call.x}("tap", *tap, arithmetic(call.x), {norm_rows(p).count, p.T, p.N});
   const bool two = p.traits().states == 2;
-  Tensor out = call.empty({p.T, p.N, p.P}), hn = call.empty({p.N, p.P}), cn = call.empty_if(two, {p.N, p.H});
-  Tensor saved = save ? call.empty({p.T, p.N, p.traits().saved, p.H}, arithmetic(x)) : call.empty({0}, arithmetic(x));
+  Tensor out = call.empty_rows(x.scalar_type(), p.P), hn = call.empty({p.N, p.P}), cn = call.empty_if(two, {p.N, p.H});
+  Tensor saved = save ? call.empty_rows(arithmetic(x), int64_t(p.traits().saved), p.H) : call.empty({0}, arithmetic(x));
   if (p.N > 0) Device::forward(call, {data(out), data(hn), data(cn), data(saved)});
   return {out, hn, cn, saved};
 }
@@ -150,18 +185,18 @@ Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTens
   const Layer& p = call.layer;
   const bool two = p.traits().states == 2;
   const Checker check{call.x};
-  check("grad_out", grad_out, {p.T, p.N, p.P});
+  if (grad_out) call.check_rows("grad_out", *grad_out, x.scalar_type(), p.P);
   check("grad_hn", grad_hn, {p.N, p.P});
   if (two) check("grad_cn", grad_cn, {p.N, p.H});
-  check("out", out, {p.T, p.N, p.P});
-  check("saved", saved, arithmetic(x), {p.T, p.N, p.traits().saved, p.H});
-  const bool even = Device::kTakesEvenRows && grad_out && p.P > 1 && grad_out->stride(2) == 0;
+  call.check_rows("out", out, x.scalar_type(), p.P);
+  call.check_rows("saved", saved, arithmetic(x), int64_t(p.traits().saved), p.H);
+  const bool even = Device::kTakesEvenRows && grad_out && p.P > 1 && grad_out->stride(-1) == 0;
   if (grad_out && !even) grad_out = dense_rows(*grad_out);
   grad_hn = dense(grad_hn), grad_cn = dense(grad_cn), out = dense(out), saved = dense(saved);
 
   const int64_t rows = p.traits().gates * p.H;
   const auto weight = [&](bool there, std::initializer_list<int64_t> shape) { return call.empty_if(need_weights && there, shape); };
-  Tensor dx = call.empty_if(need_input, {p.T, p.N, p.I});
+  Tensor dx = need_input ? call.empty_rows(x.scalar_type(), p.I) : call.empty({0});
   Tensor dw_ih = weight(true, {rows, p.I}), dw_hh = weight(true, {rows, p.P}), dw_hr = weight(w_hr.has_value(), {p.P, p.H});
   Tensor db_ih = weight(b_ih.has_value(), {rows}), db_hh = weight(b_hh.has_value(), {rows});
   Tensor dh0 = call.empty({p.N, p.P}), dc0 = call.empty_if(two, {p.N, p.H});
@@ -170,7 +205,7 @@ Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTens
   Backward b;
   b.out = data(out), b.saved = data(saved), b.grad_hn = data(grad_hn);
   if (two) b.grad_cn = data(grad_cn);
-  if (grad_out) b.grad_out = data(grad_out), b.grad_out_stride_t = grad_out->stride(0), b.grad_out_stride_n = grad_out->stride(1);
+  if (grad_out) b.grad_out = data(grad_out), b.grad_out_stride_t = grad_out->stride(0), b.grad_out_stride_n = grad_out->stride(-2);
   b.grad_out_even = even;
   b.dx = data(dx), b.dw_ih = data(dw_ih), b.dw_hh = data(dw_hh), b.db_ih = data(db_ih), b.db_hh = data(db_hh), b.dw_hr = data(dw_hr);
   b.dh0 = data(dh0), b.dc0 = data(dc0), b.norms = data(measured);
@@ -267,6 +302,7 @@ std::vector<int64_t> cuda_devices() {
 }  // namespace
 
 // One forward op and one backward op for all cells and devices: what differs between cells is data (cells/cells.h).
+// x, out, saved and their gradients are [T, N, *], or, on the CPU, the packed rows [S, *] of samples whose lengths fall.
 STABLE_TORCH_LIBRARY(seqgrad, m) {
   m.def(
       "forward(Tensor x, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor h0, Tensor? c0, "

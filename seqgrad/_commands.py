@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,10 +19,19 @@ from seqgrad._page import write_whole
 from seqgrad._terminal import Bar, echo_claims
 from seqgrad.experiments.texts import LANGUAGES
 
+if TYPE_CHECKING:
+    from seqgrad.experiments import Experiment
+
 LANG = click.option(
     "--lang", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of all texts."
 )
+RESUME = click.option(
+    "--resume", is_flag=True, help="Use again what an earlier run finished with the same settings, versions and code."
+)
 QUICK = click.option("--quick", is_flag=True, help="Fewer seeds and shorter training.")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), help="Processes that share the training; by default one per processor."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 OUT = click.option(
     "--out", type=click.Path(file_okay=False, path_type=Path), default=Path("lesson_out"), show_default=True,
@@ -76,13 +88,20 @@ def main() -> None:
 @OUT
 @LANG
 @QUICK
+@RESUME
+@WORKERS
 @JSON
-def lesson(out: Path, lang: str, quick: bool, as_json: bool) -> None:
+def lesson(out: Path, lang: str, quick: bool, resume: bool, workers: int | None, as_json: bool) -> None:
     """Run all experiments, check the lesson's claims and write one HTML report.
 
     \b
       seqgrad lesson --quick             rougher numbers, a fraction of the time
       seqgrad lesson --lang es --out d   in Spanish, into the folder d
+      seqgrad lesson --resume            after an interruption, or to write
+                                         the report in the other language
+
+    Each experiment's result is saved in the folder `finished` as soon as it is
+    there.
 
     Ends with 1 if a claim is not reproduced.
     """  # noqa: D301
@@ -91,10 +110,14 @@ def lesson(out: Path, lang: str, quick: bool, as_json: bool) -> None:
     start, results = time.perf_counter(), {}
     need_matplotlib()
     _need_folder(out)
-    total, before = sum(entry.weight for entry in experiments.EXPERIMENTS.values()), 0.0
-    with Bar() as bar:
-        for name, entry in experiments.EXPERIMENTS.items():
-            results[name] = _run(name, quick, bar, lang, before / total, entry.weight / total)
+    chosen = [entry for entry in experiments.EXPERIMENTS.values() if entry.group == "lesson"]
+    total, before = sum(entry.weight for entry in chosen), 0.0
+    with _kept(), Bar() as bar:
+        for entry in chosen:
+            options: dict[str, Any] = {"speed": True} if entry.takes("speed") else {}
+            options |= {"workers": workers} if entry.takes("workers") else {}
+            place = (before / total, entry.weight / total)
+            results[entry.name] = _run(entry, quick, bar, lang, *place, out=out, resume=resume, **options)
             before += entry.weight
     from seqgrad.report import claims_of, write_lesson
 
@@ -119,47 +142,72 @@ def lesson(out: Path, lang: str, quick: bool, as_json: bool) -> None:
 @JSON
 def list_(lang: str, as_json: bool) -> None:
     """List the experiments that `seqgrad run` knows."""
-    from seqgrad.experiments import EXPERIMENTS
+    from typing import get_args
+
+    from seqgrad.experiments import EXPERIMENTS, Group
     from seqgrad.experiments.texts import say
 
-    names = {name: say(f"name.{name}", lang) for name in EXPERIMENTS}
     if as_json:
-        print_json(names)
-    else:
-        for name, text in names.items():
-            click.echo(f"{name:<16} {text}")
+        known = EXPERIMENTS.values()
+        print_json({one.name: {"group": one.group, "says": say(f"name.{one.name}", lang)} for one in known})
+        return
+    for group in get_args(Group):
+        entries = [one for one in EXPERIMENTS.values() if one.group == group]
+        if entries:
+            click.echo(say(f"group.{group}", lang))
+        for one in entries:
+            click.echo(f"  {one.name:<24} {say(f'name.{one.name}', lang)}")
 
 
 @main.command(short_help="One experiment and its claims.")
 @click.argument("name")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Save its figures and its table here.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Number of seeds, where the experiment has several.")
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="OPTION=VALUE",
+    help="Any other option of the experiment's function, such as --set lengths=10,50; repeat for more.",
+)
 @LANG
 @QUICK
+@RESUME
+@WORKERS
 @JSON
-def run(name: str, out: Path | None, seeds: int | None, lang: str, quick: bool, as_json: bool) -> None:
+def run(
+    name: str, out: Path | None, seeds: int | None, given: tuple[str, ...], lang: str, quick: bool, resume: bool,
+    workers: int | None, as_json: bool,
+) -> None:  # fmt: skip
     """Run one experiment (see `seqgrad list`) and print its claims.
 
     \b
       seqgrad run decay
       seqgrad run long_dependency --quick --json
       seqgrad run gradient_flow --out d  figures and table into the folder d
+      seqgrad run long_dependency --set cells=lstm --set lengths=10,50
 
-    Ends with 1 if a claim is not reproduced.
+    Claims are judged where the settings are those they were made for. Ends with
+    1 if a claim is not reproduced.
     """  # noqa: D301
     from seqgrad import experiments
 
     try:
-        experiments.find(name)
+        entry = experiments.find(name)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    if seeds is not None and name == "char_model":
-        raise click.UsageError("char_model runs one seed; leave --seeds out")
+    options = _given(entry, given)
+    if seeds is not None:
+        if not entry.takes("seeds"):
+            raise click.UsageError(f"{name} runs one seed; leave --seeds out")
+        options["seeds"] = seeds
+    if resume and out is None:
+        raise click.UsageError("--resume looks into the folder of an earlier run; name it with --out")
     if out is not None:
         need_matplotlib()
         _need_folder(out)
     with Bar() as bar:
-        result = _run(name, quick, bar, lang, 0.0, 1.0, **({} if seeds is None else {"seeds": seeds}))
+        result = _run(entry, quick, bar, lang, 0.0, 1.0, out=out, resume=resume, workers=workers, **options)
     if out is not None:
         for kind in result.kinds:
             _save_figure(result.plot(kind, lang=lang).figure_, out / f"{name}_{kind}_{lang}.png")
@@ -169,6 +217,30 @@ def run(name: str, out: Path | None, seeds: int | None, lang: str, quick: bool, 
     else:
         echo_claims(result.claims, lang, seconds=result.seconds)
     sys.exit(0 if all(claim.ok for claim in result.claims) else 1)
+
+
+def _given(entry: Experiment, given: tuple[str, ...]) -> dict[str, Any]:
+    """``--set`` as keyword arguments: Python's literals, else the words themselves; ``a,b`` is a tuple."""
+    options: dict[str, Any] = {}
+    for one in given:
+        key, equals, text = one.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set takes OPTION=VALUE, got {one!r}")
+        if key not in entry.options:
+            raise click.UsageError(
+                f"--set: {entry.name} has no option {key!r}; there are: {', '.join(sorted(entry.options))}"
+            )
+        parts = [_literal(part) for part in text.split(",") if part]
+        several = "," in text or isinstance(entry.options[key], tuple)
+        options[key] = tuple(parts) if several else _literal(text)
+    return options
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError):
+        return text.strip()
 
 
 @main.command(short_help="Versions, build, a check of every op.")
@@ -191,19 +263,47 @@ def doctor(as_json: bool) -> None:
     sys.exit(0 if found["ok"] else 1)
 
 
-def _run(name: str, quick: bool, bar: Bar, lang: str, before: float, share: float, **options: Any) -> Any:
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Ctrl-C in here loses the experiment at work, and no other."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("what has finished is kept: the same command with --resume goes on from there", err=True)
+        raise
+
+
+def _run(
+    entry: Experiment, quick: bool, bar: Bar, lang: str, before: float, share: float, *, out: Path | None, resume: bool,
+    workers: int | None = None, **options: Any,
+) -> Any:  # fmt: skip
+    """Run one experiment, or take what is kept in ``out`` of an earlier run; keep it there."""
     from seqgrad import experiments
+    from seqgrad.experiments import _store
     from seqgrad.experiments.texts import say
 
-    title = say(f"name.{name}", lang)
-    if name == "long_dependency":
-        options["workers"] = _processors()
+    title = say(f"name.{entry.name}", lang)
+    settings = {**(entry.quick if quick else {}), **options}
+    kept = None if out is None else out / "finished" / f"{entry.name}.json"
+    found = _store.load(entry.result, kept, settings) if kept and resume else None
+    if found is not None:
+        return found
+    if entry.takes("workers"):
+        options["workers"] = workers or _processors()
+    elif workers:
+        raise click.UsageError(f"{entry.name} runs in one process; leave --workers out")
     try:
-        return experiments.run(
-            name, quick=quick, progress=lambda done, what: bar.show(before + share * done, title, what), **options
+        found = experiments.run(
+            entry.name, quick=quick, progress=lambda done, what: bar.show(before + share * done, title, what), **options
         )
+    except (ValueError, TypeError) as error:
+        raise click.UsageError(f"{entry.name}: {error}") from error
     except RuntimeError as error:
-        raise click.ClickException(f"{name}: {error}") from error
+        raise click.ClickException(f"{entry.name}: {error}") from error
+    if kept:
+        kept.parent.mkdir(exist_ok=True)
+        _store.save(found, kept, settings)
+    return found
 
 
 def _save_figure(figure: Any, path: Path) -> None:

@@ -16,11 +16,17 @@ def layer(inputs: Sequence[Tensor | None], options: tuple[Any, ...]) -> tuple[Te
     x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths = inputs
     cell, reverse, scale, clip, limit, truncate = options
     assert x is not None and w_ih is not None and w_hh is not None and h0 is not None
+    rows = None
+    if x.dim() == 2 and lengths is not None:  # packed: one row per sample alive, step by step
+        alive = torch.arange(int(lengths.max()), device=x.device).unsqueeze(1) < lengths
+        rows = alive.flatten().nonzero().squeeze(1)
+        x = x.new_zeros(alive.numel(), x.size(1)).index_copy(0, rows, x).unflatten(0, alive.shape)
     result = _reference.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0, cell=cell, lengths=lengths, w_hr=w_hr, scale=scale,
         reverse=reverse, truncate=truncate, state_clip=clip_function(clip, limit),
     )  # fmt: skip
-    return result.out, result.hn, result.cn
+    out = result.out if rows is None else result.out.flatten(0, 1).index_select(0, rows)
+    return out, result.hn, result.cn
 
 
 def clip_function(clip: str, limit: float) -> Callable[[Tensor], Tensor] | None:

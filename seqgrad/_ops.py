@@ -98,7 +98,8 @@ def layer(
 
     ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``,
     ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off. ``stacked``: hn
-    and cn as ``[1, N, *]``, as a layer returns them.
+    and cn as ``[1, N, *]``, as a layer returns them. On the CPU x and out may be packed rows ``[S, *]`` of samples
+    whose ``lengths`` fall.
     """
     settings = options(cell, reverse, scale, state_clip, truncate)
     tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
@@ -206,14 +207,14 @@ def _(
     save: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     _check_devices(x, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh, w_hr=w_hr, h0=h0, c0=c0, lengths=lengths)
-    steps, batch = x.shape[0], x.shape[1]
+    rows, batch = x.shape[:-1], h0.shape[0]  # T and N, or S of packed rows
     info = CELLS[cell]
-    if tap is not None:
-        _check_tap(tap, [info.states + 1 + (clip != "none"), steps, batch], _arithmetic(x))
+    if tap is not None and x.dim() == 3:
+        _check_tap(tap, [info.states + 1 + (clip != "none"), *rows], _arithmetic(x))
     hidden, width = w_hh.shape[0] // info.gates, w_hh.shape[1]
     cn = x.new_empty((batch, hidden) if info.states == 2 else (0,))
-    saved = x.new_empty((steps, batch, info.saved, hidden) if save else (0,), dtype=_arithmetic(x))
-    return x.new_empty(steps, batch, width), x.new_empty(batch, width), cn, saved
+    saved = x.new_empty((*rows, info.saved, hidden) if save else (0,), dtype=_arithmetic(x))
+    return x.new_empty(*rows, width), x.new_empty(batch, width), cn, saved
 
 
 @torch.library.register_fake("seqgrad::backward")
@@ -245,8 +246,10 @@ def _(
     def like(t: Tensor | None, wanted: bool) -> Tensor:
         return x.new_empty(t.shape if wanted and t is not None else (0,))
 
-    rows = CELLS[cell].states + 1 + (clip != "none")
-    measured = x.new_empty((rows, x.shape[0], x.shape[1]) if norms else (0,), dtype=_arithmetic(x))
+    measured = x.new_empty((0,), dtype=_arithmetic(x))
+    if norms:
+        steps = x.shape[0] if x.dim() == 3 else torch.library.get_ctx().new_dynamic_size()  # packed rows: lengths say
+        measured = measured.new_empty(CELLS[cell].states + 1 + (clip != "none"), steps, h0.shape[0])
     weights = [like(t, need_weights) for t in (w_ih, w_hh, b_ih, b_hh, w_hr)]
     return (like(x, need_input), *weights, like(h0, True), like(c0, True), measured)
 

@@ -209,6 +209,7 @@ def make_tap(
     x: Tensor,
     lengths: Tensor | None,
     reverse: bool,
+    shape: tuple[int, int] | None = None,
 ) -> Tensor | None:
     """The tap for one layer and direction of ``module``, or None when nobody records it.
 
@@ -221,6 +222,7 @@ def make_tap(
         x: input ``[T, N, I]``; gives the shape, the device and whether norms are float64.
         lengths: ``[N]`` or None.
         reverse: whether the layer runs from the last step to the first.
+        shape: T and N, where ``x`` holds packed rows ``[S, I]``.
 
     Returns:
         ``[Q, T, N]`` zeros that require grad, rows as in ``_ops.quantities``; hand it to ``_ops.layer(tap=...)``.
@@ -240,7 +242,7 @@ def make_tap(
     if filing is None:
         return None
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    tap = torch.zeros(len(quantities), x.shape[0], x.shape[1], dtype=dtype, device=x.device, requires_grad=True)
+    tap = torch.zeros(len(quantities), *(shape or x.shape[:2]), dtype=dtype, device=x.device, requires_grad=True)
     _hook(tap, filing.file)
     return tap
 

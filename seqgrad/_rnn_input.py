@@ -26,8 +26,9 @@ class Packing:
     def pad(self, data: Tensor) -> Tensor:
         """Packed ``[S, I]`` to padded ``[T, N, I]``, zeros where a sample has ended."""
         if self.rows is not None:
-            data = data.new_zeros(self.steps * self.samples, data.size(1)).index_copy(0, self.rows, data)
-        return data.view(self.steps, self.samples, data.size(1))
+            zeros = data.new_zeros(self.steps * self.samples, data.size(1))
+            data = zeros.index_copy(0, self.rows, data[: self.rows.size(0)])  # what lies behind belongs to nobody
+        return data[: self.steps * self.samples].view(self.steps, self.samples, data.size(1))
 
     def pack(self, padded: Tensor) -> Tensor:
         """Padded ``[T, N, P]`` to packed ``[S, P]``."""
@@ -35,31 +36,56 @@ class Packing:
         return flat if self.rows is None else flat.index_select(0, self.rows)
 
 
+@dataclass(frozen=True)
+class PackedRows:
+    """A PackedSequence as it lies: the CPU engine reads packed rows, and knows the samples in the order they came in.
+
+    Stands in for a Packing; states are in packed order too.
+    """
+
+    steps: int
+    samples: int
+    total: int  # S
+    lengths: Tensor  # [N] int64, falling
+    order: Tensor | None  # [N] the user's index of each packed sample; None: the same
+
+    def pad(self, data: Tensor) -> Tensor:
+        """``[S, I]`` as it is, without what may lie behind."""
+        return data if data.size(0) == self.total else data[: self.total]
+
+    def pack(self, rows: Tensor) -> Tensor:
+        """``[S, P]`` as it is."""
+        return rows
+
+    def users_lengths(self) -> Tensor | None:
+        """``[N]`` in the user's order; None if every sample lasts T steps."""
+        if int(self.lengths[-1]) == self.steps:
+            return None
+        lengths = self.lengths
+        return lengths if self.order is None else torch.zeros_like(lengths).index_copy(0, self.order, lengths)
+
+    def in_packed_order(self, tap: Tensor) -> Tensor:
+        """``[Q, T, N]`` from the user's order, so that its gradient arrives there."""
+        return tap if self.order is None else tap.index_select(2, self.order)
+
+
+def packed_rows(packed: PackedSequence) -> PackedRows:
+    """``packed`` for an engine that reads packed rows."""
+    counts = _counts(packed)
+    lengths = (packed.batch_sizes > torch.arange(counts[0]).unsqueeze(1)).sum(1)
+    return PackedRows(len(counts), counts[0], sum(counts), lengths, packed.sorted_indices)
+
+
 def packing(packed: PackedSequence, states: Sequence[Tensor] = ()) -> Packing:
     """Read the layout of ``packed``. Only ``batch_sizes``, which torch keeps on the CPU, is looked at: no sync.
 
     Inside graphs not even that: there N is taken from the initial ``states [L * D, N, *]``, if there are any.
     """
-    sizes = packed.batch_sizes
-    if sizes.dim() != 1 or sizes.numel() == 0 or sizes.is_floating_point():
-        raise ValueError(
-            "PackedSequence.batch_sizes must be a non-empty 1-D integer tensor, "
-            f"got shape {list(sizes.shape)} of {sizes.dtype}; build it with pack_padded_sequence"
-        )
     if torch.compiler.is_compiling():
+        _check_sizes(packed)
         return _packing_in_graph(packed, states)
-    counts = sizes.tolist()
-    if counts[-1] <= 0 or any(later > earlier for earlier, later in pairwise(counts)):
-        raise RuntimeError(
-            f"PackedSequence.batch_sizes must be positive and never grow, got {_shorten(counts)}; "
-            "build it with pack_padded_sequence"
-        )
-    steps, samples, total = len(counts), counts[0], sum(counts)
-    if packed.data.size(0) < total:
-        raise RuntimeError(
-            f"PackedSequence.data has {packed.data.size(0)} rows but batch_sizes asks for {total}; "
-            "build it with pack_padded_sequence"
-        )
+    counts, sizes = _counts(packed), packed.batch_sizes
+    steps, samples = len(counts), counts[0]
     device, order = packed.data.device, packed.sorted_indices
     ragged = counts[-1] != samples
     if not ragged and order is None:
@@ -74,6 +100,32 @@ def packing(packed: PackedSequence, states: Sequence[Tensor] = ()) -> Packing:
     if lengths is not None:
         lengths = torch.zeros_like(lengths).index_copy(0, order, lengths)
     return Packing(steps, samples, rows, lengths)
+
+
+def _check_sizes(packed: PackedSequence) -> None:
+    sizes = packed.batch_sizes
+    if sizes.dim() != 1 or sizes.numel() == 0 or sizes.is_floating_point():
+        raise ValueError(
+            "PackedSequence.batch_sizes must be a non-empty 1-D integer tensor, "
+            f"got shape {list(sizes.shape)} of {sizes.dtype}; build it with pack_padded_sequence"
+        )
+
+
+def _counts(packed: PackedSequence) -> list[int]:
+    """``batch_sizes`` as numbers, once they are known to make sense."""
+    _check_sizes(packed)
+    counts: list[int] = packed.batch_sizes.tolist()
+    if counts[-1] <= 0 or any(later > earlier for earlier, later in pairwise(counts)):
+        raise RuntimeError(
+            f"PackedSequence.batch_sizes must be positive and never grow, got {_shorten(counts)}; "
+            "build it with pack_padded_sequence"
+        )
+    if packed.data.size(0) < sum(counts):
+        raise RuntimeError(
+            f"PackedSequence.data has {packed.data.size(0)} rows but batch_sizes asks for {sum(counts)}; "
+            "build it with pack_padded_sequence"
+        )
+    return counts
 
 
 def _packing_in_graph(packed: PackedSequence, states: Sequence[Tensor]) -> Packing:

@@ -15,6 +15,7 @@ from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 from seqgrad import _ext, _func, _jit, _ops, _recorder, _reference
+from seqgrad._rnn_input import PackedRows
 from seqgrad.clip import Norm, Value
 from seqgrad.record import make_tap
 
@@ -86,10 +87,11 @@ def run(
     truncate: int = 0,
     state_clip: Norm | Value | None = None,
     stacked: bool = False,
+    rows: PackedRows | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """``x [T, N, I]`` through one layer and direction: ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` or None.
 
-    ``stacked``: hn and cn as ``[1, N, *]``.
+    ``stacked``: hn and cn as ``[1, N, *]``. With ``rows``, x and out are packed: ``[S, *]``.
     """
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     transformed = _func.active()
@@ -122,7 +124,12 @@ def run(
         return _stack(*found) if stacked else found
     tap = None
     if _recorder.on():
-        tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=lengths, reverse=reverse)
+        shape, known = ((rows.steps, rows.samples), rows.users_lengths()) if rows else (None, lengths)
+        tap = make_tap(
+            module, series, cell=cell, state_clip=state_clip, x=x, lengths=known, reverse=reverse, shape=shape
+        )
+        if rows and tap is not None:
+            tap = rows.in_packed_order(tap)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,

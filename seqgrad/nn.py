@@ -46,6 +46,7 @@ __all__ = [
 ]  # fmt: skip
 
 Lengths = Tensor | Sequence[int]
+_Packing = _rnn_input.Packing | _rnn_input.PackedRows
 _NO_PROJECTION = "proj_size argument is only supported for LSTM, not RNN or GRU"
 
 for _cell in (RNNCell, ResidualRNNCell, GRUCell, LSTMCell):
@@ -171,7 +172,7 @@ class _Layer(Unscriptable, RNNBase):
             if recorded or len(groups) > 1:
                 out, final = self._layers(x, states, groups)
             else:
-                h0, *more = [s.squeeze(0) for s in states] or self._zeros(x)
+                h0, *more = [s.squeeze(0) for s in states] or self._zeros(x, x.size(1))
                 out, *ends = _ops.layer(
                     x, *groups[0][:4], h0, more[0] if more else None, w_hr=groups[0].w_hr, cell=self._cells[self.mode],
                     scale=self.residual_scale, truncate=self.truncate or 0, state_clip=self.state_clip, stacked=True,
@@ -192,20 +193,30 @@ class _Layer(Unscriptable, RNNBase):
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input
-        packing = _rnn_input.packing(input, self._split(hx))
+        as_rows = self._packed_rows(input)
+        packing = as_rows or _rnn_input.packing(input, self._split(hx))
         if hx is not None:
             hx = self.permute_hidden(hx, order)  # into packed order and back: torch's own index errors come from here
         self._check_args(data, hx, (packing.samples,))  # torch.nn reads the first of batch_sizes here, no more
-        if hx is not None:
+        if hx is not None and not as_rows:
             hx = self.permute_hidden(hx, back)
-        padded = packing.pad(data)
-        out, state = self._run(padded, self._split(hx), packing.lengths, packing)
-        return PackedSequence(packing.pack(out), sizes, order, back), self._join(state)
+        out, state = self._run(packing.pad(data), self._split(hx), packing.lengths, packing)
+        final = self._join(state)
+        if as_rows:
+            final = self.permute_hidden(final, back)
+        return PackedSequence(packing.pack(out), sizes, order, back), final
+
+    def _packed_rows(self, input: PackedSequence) -> _rnn_input.PackedRows | None:
+        """``input`` as the CPU engine takes it; None where it has to become a padded batch."""
+        x = input.data
+        if not (plain(x) and x.is_cpu and x.is_floating_point() and self.hidden_size) or _recorder.watching():
+            return None
+        return _rnn_input.packed_rows(input)
 
     def _run(
-        self, x: Tensor, states: list[Tensor], lengths: Tensor | None, packing: _rnn_input.Packing | None
+        self, x: Tensor, states: list[Tensor], lengths: Tensor | None, packing: _Packing | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Time-major ``x`` through every layer; states are [] for zeros, [h] or [h, c], each ``[L * D, N, *]``."""
+        """Time-major ``x``, or packed rows, through all layers; states: none, h, or h and c, ``[L * D, N, *]``."""
         if x.size(0) == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         x, states, weights = harmonise(x, states, self._groups())
@@ -217,11 +228,12 @@ class _Layer(Unscriptable, RNNBase):
         states: Sequence[Tensor],
         weights: Sequence[Weights],
         lengths: Tensor | None = None,
-        packing: _rnn_input.Packing | None = None,
+        packing: _Packing | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         single = len(weights) == 1
+        rows = packing if isinstance(packing, _rnn_input.PackedRows) else None
         if not states:
-            starts = [self._zeros(x)] * len(weights)
+            starts = [self._zeros(x, rows.samples if rows else x.size(1))] * len(weights)
         elif single:
             starts = [tuple(s.squeeze(0) for s in states)]
         else:
@@ -235,7 +247,7 @@ class _Layer(Unscriptable, RNNBase):
                 out, *state = run(
                     self, f"l{layer}{suffix}", x, weights[k], h0, c0,
                     cell=self._cells[self.mode], lengths=lengths, scale=self.residual_scale, reverse=bool(direction),
-                    truncate=self.truncate or 0, state_clip=self.state_clip, stacked=single,
+                    truncate=self.truncate or 0, state_clip=self.state_clip, stacked=single, rows=rows,
                 )  # fmt: skip
                 if _recorder.on():
                     _recorder.watch(
@@ -251,7 +263,7 @@ class _Layer(Unscriptable, RNNBase):
             return x, [end for end in final[0] if end is not None]
         return x, [torch.stack(column) for column in zip(*final, strict=True) if column[0] is not None]
 
-    def _drop(self, x: Tensor, packing: _rnn_input.Packing | None) -> Tensor:
+    def _drop(self, x: Tensor, packing: _Packing | None) -> Tensor:
         # On packed rows, as torch.nn does: from one seed both draw the same mask.
         drop = torch.nn.functional.dropout
         return drop(x, self.dropout) if packing is None else packing.pad(drop(packing.pack(x), self.dropout))
@@ -268,8 +280,8 @@ class _Layer(Unscriptable, RNNBase):
             groups.append(Weights(found[0], found[1], b_ih, b_hh, w_hr))
         return groups
 
-    def _zeros(self, x: Tensor) -> tuple[Tensor, ...]:
-        return (x.new_zeros(x.size(1), self.hidden_size),)
+    def _zeros(self, x: Tensor, samples: int) -> tuple[Tensor, ...]:
+        return (x.new_zeros(samples, self.hidden_size),)
 
     def _check_args(self, input: Tensor, hx: Any, batch_sizes: Any) -> None:
         if hx is None:
@@ -462,9 +474,9 @@ class LSTM(_Layer):
     get_expected_cell_size = torch.nn.LSTM.get_expected_cell_size
     permute_hidden = torch.nn.LSTM.permute_hidden  # type: ignore[assignment]
 
-    def _zeros(self, x: Tensor) -> tuple[Tensor, ...]:
-        c0 = x.new_zeros(x.size(1), self.hidden_size)
-        return (x.new_zeros(x.size(1), self.proj_size) if self.proj_size else c0), c0
+    def _zeros(self, x: Tensor, samples: int) -> tuple[Tensor, ...]:
+        c0 = x.new_zeros(samples, self.hidden_size)
+        return (x.new_zeros(samples, self.proj_size) if self.proj_size else c0), c0
 
     def _check_state_rank(self, hx: Any, batched: bool) -> Any:
         if hx[0].dim() != (3 if batched else 2) or hx[1].dim() != (3 if batched else 2):

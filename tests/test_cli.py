@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
+import tiny
 from click.testing import CliRunner
 from processes import started
 
@@ -23,26 +25,11 @@ def call(*arguments, **options):
 @pytest.fixture
 def small(monkeypatch):
     """The registry with experiments of a few seconds in all: the commands run as they are."""
-    settings = {
-        "decay": {"seeds": 1},
-        "gradient_flow": {"seeds": 1, "hidden": 16},
-        "explosion": {"seeds": 1, "steps": 4},
-        "long_dependency": {
-            "cells": ("rnn",),
-            "lengths": (3, 50),
-            "seeds": 1,
-            "steps": 2,
-            "cures": ("rnn_orthogonal",),
-        },
-        "char_model": {"steps": 2, "hidden": 8, "checkpoints": 1},
-    }
-    entries = {
-        name: experiments.Experiment(name, entry.function, entry.weight, settings[name])
-        for name, entry in experiments.EXPERIMENTS.items()
-    }
+    few = ("decay", "gradient_flow", "residual", "truncation")  # they stand for the others
+    entries = {name: replace(experiments.EXPERIMENTS[name], quick=tiny.TINY[name]) for name in few}
     monkeypatch.setattr(experiments, "EXPERIMENTS", entries)
     monkeypatch.setattr(_commands, "_processors", lambda: 1)  # starting processes takes longer than the work
-    monkeypatch.setattr(report, "SECTIONS", report.SECTIONS[:1] + report.SECTIONS[-1:])  # two figures are enough here
+    monkeypatch.setattr(report, "SECTIONS", report.SECTIONS[:2])  # a few figures are enough here
 
 
 def test_list_names_every_experiment_in_both_languages():
@@ -51,7 +38,11 @@ def test_list_names_every_experiment_in_both_languages():
     for name in experiments.EXPERIMENTS:
         assert name in english.stdout
     assert "recordar el primer elemento" in spanish.stdout
-    assert list(json.loads(call("list", "--json").stdout)) == list(experiments.EXPERIMENTS)
+    assert "The lesson" in english.stdout and "La lección" in spanish.stdout
+    data = json.loads(call("list", "--json").stdout)
+    assert {name: one["group"] for name, one in data.items()} == {
+        name: entry.group for name, entry in experiments.EXPERIMENTS.items()
+    }
 
 
 def test_run_prints_claims_and_ends_with_zero():
@@ -76,7 +67,19 @@ def test_run_json_is_the_only_thing_on_stdout():
 
 def test_run_saves_figures_and_table(tmp_path):
     assert call("run", "decay", "--seeds", "1", "--out", str(tmp_path / "new")).exit_code == 0
-    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["decay.json", "decay_toy_en.png"]
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["decay.json", "decay_toy_en.png", "finished"]
+
+
+def test_run_uses_a_finished_result_again_on_request(tmp_path, monkeypatch):
+    arguments = ("run", "decay", "--seeds", "1", "--out", str(tmp_path), "--json")
+    first = json.loads(call(*arguments).stdout)
+    monkeypatch.setattr(experiments, "run", lambda *names, **options: pytest.fail("it was measured anew"))
+    assert json.loads(call(*arguments, "--resume").stdout) == first
+
+
+def test_resume_without_a_folder_says_where_it_would_look():
+    result = call("run", "decay", "--resume")
+    assert result.exit_code == 2 and "name it with --out" in result.stderr
 
 
 def test_failed_claim_ends_with_one(monkeypatch):
@@ -98,6 +101,11 @@ def test_failed_claim_ends_with_one(monkeypatch):
     [
         (("run", "nope"), "no experiment is called 'nope'; there are: decay, gradient_flow, explosion"),
         (("run", "char_model", "--seeds", "2"), "char_model runs one seed"),
+        (("run", "decay", "--set", "sedes=3"), "--set: decay has no option 'sedes'; there are: factor, hidden, seeds"),
+        (("run", "decay", "--set", "seeds"), "--set takes OPTION=VALUE, got 'seeds'"),
+        (("run", "decay", "--set", "seeds=many"), "decay: seeds must be a whole number, got str 'many'"),
+        (("run", "long_dependency", "--set", "lengths=1"), "long_dependency: lengths must be at least 2, got 1"),
+        (("run", "decay", "--workers", "2"), "decay runs in one process; leave --workers out"),
         (("run", "decay", "--seeds", "0"), "--seeds"),
         (("lesson", "--lang", "fr"), "'fr' is not one of 'en', 'es'"),
         (("lessons",), "No such command 'lessons'"),
@@ -129,6 +137,42 @@ def test_lesson_summary_names_the_report(small, tmp_path):
     result = call("lesson", "--quick", "--out", str(tmp_path), env={"NO_COLOR": "1"})
     assert f"Report: {tmp_path / 'lesson_en.html'}" in result.stdout
     assert "\x1b[" not in result.output
+
+
+def test_options_of_a_function_are_set_by_name():
+    arguments = ("--set", "factor=2.0", "--set", "steps=3", "--seeds", "1", "--json")
+    data = json.loads(call("run", "decay", *arguments).stdout)
+    assert [row["value"] for row in data["rows"] if row["curve"] == "toy"] == [1.0, 2.0, 4.0, 8.0]
+    arguments = ("--set", "cells=lstm", "--set", "steps=5", "--set", "hidden=4", "--set", "seeds=1", "--json")
+    data = json.loads(call("run", "gradient_flow", *arguments).stdout)
+    assert {row["setup"] for row in data["rows"]} == {"lstm"}
+
+
+def test_an_interrupted_lesson_keeps_what_has_finished_and_goes_on_from_there(small, tmp_path, monkeypatch):
+    def interrupted(**options):
+        raise KeyboardInterrupt
+
+    entries = experiments.EXPERIMENTS
+    whole = entries["truncation"]
+    monkeypatch.setitem(entries, "truncation", replace(whole, function=interrupted))
+    first = call("lesson", "--quick", "--out", str(tmp_path))
+    assert first.exit_code == 130 and "--resume" in first.stderr
+    before = list(entries)[: list(entries).index("truncation")]
+    assert sorted(path.stem for path in (tmp_path / "finished").iterdir()) == sorted(before)
+
+    counted = []
+    monkeypatch.setitem(entries, "truncation", whole)
+    original = experiments.run
+    monkeypatch.setattr(experiments, "run", lambda name, **options: counted.append(name) or original(name, **options))
+    second = call("lesson", "--quick", "--resume", "--json", "--out", str(tmp_path))
+    assert counted == list(entries)[len(before) :]
+    assert json.loads(second.stdout)["claims"]
+    assert (tmp_path / "lesson_en.html").exists()
+
+    counted.clear()  # other settings, other results
+    monkeypatch.setitem(entries, "decay", replace(entries["decay"], quick={"seeds": 2}))
+    call("lesson", "--quick", "--resume", "--json", "--lang", "es", "--out", str(tmp_path))
+    assert counted == ["decay"]
 
 
 def test_doctor_checks_every_cell():

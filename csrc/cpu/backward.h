@@ -100,6 +100,7 @@ class BackwardPass {
   // Backward enters a sample at the last step that forward processed, and leaves it at the first.
   bool enters(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? 0 : slice.length[r] - 1); }
   bool leaves(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? slice.length[r] - 1 : 0); }
+  int64_t row_before(int64_t t, int64_t n) const { return p.row(p.reverse ? t + 1 : t - 1, n); }  // of the state that step t began with
 
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, Member member) {
     const int64_t t = chunk.t[k], alive = chunk.alive[k], pitch = slice.pitch(), offset = chunk.offset[k];
@@ -173,7 +174,7 @@ class BackwardPass {
     const int64_t pitch = slice.pitch(), n = slice.sample[r];
     const auto mine = member.part(PB);
     A* dh = s.dh.get() + r * L;
-    const S* out = to.grad_out ? static_cast<const S*>(to.grad_out) + t * to.grad_out_stride_t + n * to.grad_out_stride_n : nullptr;
+    const S* out = to.grad_out ? static_cast<const S*>(to.grad_out) + p.at(t, n, to.grad_out_stride_t, to.grad_out_stride_n) : nullptr;
     const S* last = to.grad_hn && enters(slice, r, t) ? static_cast<const S*>(to.grad_hn) + n * p.P : nullptr;
     const bool measure = to.norms || p.clip == ClipKind::norm;
     SquareSum carried, total;
@@ -236,8 +237,9 @@ class BackwardPass {
   // The cell on all units of one sample. Leaves in dh and dc what reaches the previous step without W_hh.
   void cell_backward(State& s, const Slice& slice, const Chunk& chunk, int64_t r, int64_t t, int64_t chunk_row, Member member) {
     const auto mine = member.part(UB);
-    const int64_t pitch = slice.pitch(), n = slice.sample[r], now = t * p.N + n, before = now + (p.reverse ? p.N : -p.N);
+    const int64_t pitch = slice.pitch(), n = slice.sample[r], now = p.row(t, n);
     const bool first = leaves(slice, r, t);
+    const int64_t before = first ? 0 : row_before(t, n);
     const S* h = static_cast<const S*>(to.out);
     const S* h_prev = first ? static_cast<const S*>(p.h0) + n * p.P : h + before * p.P;
     const A* saved = static_cast<const A*>(to.saved);
@@ -294,7 +296,7 @@ class BackwardPass {
     multiply<A>({s.dz.get() + mine.begin * L, step, G * UB, w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, false},
                 mine.end - mine.begin, IB);
     chunk.for_each_row(mine, [&](int64_t t, int64_t r, int64_t row) {
-      unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + (t * p.N + slice.sample[r]) * p.I);
+      unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + p.row(t, slice.sample[r]) * p.I);
     });
   }
 
@@ -303,9 +305,8 @@ class BackwardPass {
     const A* recurrent = s.dz.get() + kTraits.recurrent_plane() * UB * step;
     chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
       const int64_t n = slice.sample[r];
-      const S* h = leaves(slice, r, t) ? static_cast<const S*>(p.h0) + n * p.P
-                                       : static_cast<const S*>(to.out) + ((t + (p.reverse ? 1 : -1)) * p.N + n) * p.P;
-      if (to.dw_ih) pack_row(static_cast<const S*>(p.x) + t * p.x_stride_t + n * p.x_stride_n, p.I, s.x.get() + row * L, step);
+      const S* h = leaves(slice, r, t) ? static_cast<const S*>(p.h0) + n * p.P : static_cast<const S*>(to.out) + row_before(t, n) * p.P;
+      if (to.dw_ih) pack_row(static_cast<const S*>(p.x) + p.at(t, n, p.x_stride_t, p.x_stride_n), p.I, s.x.get() + row * L, step);
       if (to.dw_hh) pack_row(h, p.P, s.h.get() + row * L, step);
     });
     member.barrier();
@@ -369,7 +370,7 @@ class BackwardPass {
   void zero_padding(const Slice& slice) {
     for (int64_t r = 0; r < slice.rows(); ++r)
       for (int64_t t = slice.length[r]; t < p.T; ++t) {
-        if (to.dx) std::memset(static_cast<S*>(to.dx) + (t * p.N + slice.sample[r]) * p.I, 0, p.I * sizeof(S));
+        if (to.dx && !p.first_row) std::memset(static_cast<S*>(to.dx) + p.row(t, slice.sample[r]) * p.I, 0, p.I * sizeof(S));
         for (int q = 0; to.norms && q < rows_of.count; ++q) norm(q, t, slice.sample[r]) = 0;
       }
   }

@@ -107,7 +107,7 @@ class ForwardPass {
     const int64_t step = chunk.pitch() * L;
     const auto mine = member.part(UB);
     chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
-      pack_row(static_cast<const S*>(p.x) + t * p.x_stride_t + slice.sample[r] * p.x_stride_n, p.I, s.x.get() + row * L, step);
+      pack_row(static_cast<const S*>(p.x) + p.at(t, slice.sample[r], p.x_stride_t, p.x_stride_n), p.I, s.x.get() + row * L, step);
     });
     member.barrier();
     for (int gate = 0; gate < G; ++gate) {
@@ -164,7 +164,7 @@ class ForwardPass {
       if (is_last(slice, r, t)) store(static_cast<S*>(to.cn) + n * p.H + u * L, cell.c, lanes);
     }
     if (to.saved) {
-      A* saved = static_cast<A*>(to.saved) + (t * p.N + n) * Cell::kTraits.saved * p.H + u * L;
+      A* saved = static_cast<A*>(to.saved) + p.row(t, n) * Cell::kTraits.saved * p.H + u * L;
       for (int i = 0; i < Cell::kTraits.saved; ++i) store(saved + i * p.H, cell.saved[i], lanes);
     }
     if (p.w_hr) store_aligned(s.m.get() + (u * pitch + r) * L, first_lanes<A>(cell.h, lanes));
@@ -182,13 +182,14 @@ class ForwardPass {
   SEQGRAD_HD void store_state(const Slice& slice, int64_t r, int64_t t, int64_t b, Vec<A> h, int lanes, A* next) {
     const int64_t n = slice.sample[r];
     store_aligned(next + (b * slice.pitch() + r) * L, first_lanes<A>(h, lanes));
-    store(static_cast<S*>(to.out) + (t * p.N + n) * p.P + b * L, h, lanes);
+    store(static_cast<S*>(to.out) + p.row(t, n) * p.P + b * L, h, lanes);
     if (is_last(slice, r, t)) store(static_cast<S*>(to.hn) + n * p.P + b * L, h, lanes);
   }
 
   SEQGRAD_HD bool is_last(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? 0 : slice.length[r] - 1); }
 
   void zero_padding(const Slice& slice) {
+    if (p.first_row) return;
     for (int64_t r = 0; r < slice.rows(); ++r)
       for (int64_t t = slice.length[r]; t < p.T; ++t) {
         const int64_t row = t * p.N + slice.sample[r];

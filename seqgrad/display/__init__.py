@@ -12,6 +12,7 @@ or Spanish (``lang="es"``). No timestep is dropped: zeros, NaN and Inf are drawn
 ``gates(gates)``              activations over time, from ``seqgrad.analysis.gates(rnn, x)``
 ``clip_hits(record)``         share of samples clipped at every timestep
 ``before_after(a, b)``        what a change did to the gradient
+``AccuracyVsLengthDisplay``   trained networks by the length of their sequences, a dot per seed
 ============================  =====================================================================================
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from seqgrad.display import _theme
+from seqgrad.display._accuracy import AccuracyVsLengthDisplay
 from seqgrad.display._band import SampleBandDisplay
 from seqgrad.display._change import BeforeAfterDisplay
 from seqgrad.display._clip_hits import ClipHitsDisplay
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PALETTE",
     "THEMES",
+    "AccuracyVsLengthDisplay",
     "BeforeAfterDisplay",
     "ClipHitsDisplay",
     "Curve",

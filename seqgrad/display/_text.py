@@ -37,6 +37,9 @@ TEXT: dict[str, dict[str, str]] = {
         "after": "after",
         "change": "after / before",
         "horizon": "horizon",
+        "length": "length of the sequence",
+        "accuracy": "accuracy on fresh data",
+        "chance": "chance",
     },
     "es": {
         "t": "paso de tiempo t",
@@ -70,6 +73,9 @@ TEXT: dict[str, dict[str, str]] = {
         "after": "después",
         "change": "después / antes",
         "horizon": "horizonte",
+        "length": "longitud de la secuencia",
+        "accuracy": "acierto con datos nuevos",
+        "chance": "azar",
     },
 }
 

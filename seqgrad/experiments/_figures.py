@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqgrad.display import PALETTE, THEMES, theme
 from seqgrad.experiments._result import Drawing, Result, median
@@ -29,12 +29,20 @@ LINES: dict[str, tuple[str, str]] = {  # colour by family, style by variant
     "rnn": (BLUE, "-"),
     "rnn_orthogonal": (SKY, "--"),
     "rnn_orthogonal_zero_bias": (PINK, "-"),
+    "rnn_identity": (ORANGE, "-."),
     "residual": (RED, "-."),
+    "residual_orthogonal": (ORANGE, "-"),
+    "residual_small": (GREEN, "-"),
     "gru": (ORANGE, "-"),
     "lstm": (GREEN, "-"),
     "lstm_forget_one": (GREEN, "--"),
     "lstm_forget_99": (GREEN, ":"),
+    "lstm_chrono": (PINK, "-."),
+    "gru_orthogonal": (SKY, "--"),
+    "lstm_orthogonal": (GREEN, "--"),
+    "gru_chrono": (PINK, "-."),
 }
+CLIPPED = {"none": (RED, "-"), "norm": (BLUE, "-"), "value": (ORANGE, "--"), "state": (GREEN, "-.")}
 FAINT = 1e-3  # where the horizon is read
 
 
@@ -59,7 +67,7 @@ def log_axis(ax: Axes, label: str) -> None:
     ax.grid(True, linewidth=0.6, alpha=0.6)
 
 
-def _from_one(ax: Axes, steps: int) -> None:
+def from_one(ax: Axes, steps: int) -> None:
     """Timesteps are stored from 0 and spoken of from 1: label them 1, 25, 50 ... ``steps``."""
     marks = sorted({1, steps} | {round(steps * share / 4) for share in (1, 2, 3)})
     ax.set_xticks([mark - 1 for mark in marks], [str(mark) for mark in marks])
@@ -75,7 +83,7 @@ def flow_curves(figure: Figure, curves: Mapping[str, Sequence[float]], say: Say)
     for line, name in zip(display.lines_, curves, strict=True):
         color, style = LINES[name]
         line.set(color=color, linestyle=style, linewidth=2.0)
-    _from_one(ax, len(shown[0].values))
+    from_one(ax, len(shown[0].values))
     ax.set_xlabel(say("axis.t"))
     ax.set_ylabel(say("axis.relative"))
     for child in ax.child_axes:
@@ -99,6 +107,27 @@ def bars(figure: Figure, curve: Sequence[float], say: Say) -> Axes:
     return ax
 
 
+def shares(figure: Figure, curve: Sequence[float], epsilon: float, say: Say) -> Axes:
+    """Each timestep's share in the weights' gradient, t ascending, the lag on top, and what float32 no longer adds."""
+    ax = figure.add_subplot()
+    steps, floor = len(curve), min(value for value in curve if value > 0) / 10
+    ax.plot([value or math.nan for value in curve], color=BLUE, linewidth=2)  # 0 at t = 1, where the state before is 0
+    ax.axhline(epsilon, color=RED, linestyle=":", label=say("flow.epsilon"))
+    ax.fill_between(range(steps), floor, epsilon, color=RED, alpha=0.08, linewidth=0)
+    log_axis(ax, say("flow.share"))
+    ax.set_ylim(floor, 3)
+    from_one(ax, steps)
+    ax.set_xlabel(say("axis.t"))
+
+    def turned(t: Any) -> Any:
+        return steps - 1 - t
+
+    top = ax.secondary_xaxis("top", functions=(turned, turned))
+    top.set_xlabel(say("axis.lag"))
+    ax.legend(loc="upper left")
+    return ax
+
+
 def growth(
     figure: Figure, linear: Sequence[float], saturated: Sequence[float], finding: Finding | None, say: Say
 ) -> Axes:
@@ -117,25 +146,26 @@ def growth(
             ha="left", color=RED,
         )  # fmt: skip
     log_axis(ax, say("axis.relative"))
-    _from_one(ax, len(linear))
+    from_one(ax, len(linear))
     ax.set_xlabel(say("axis.t"))
     ax.legend(loc="upper right")
     return ax
 
 
-def losses(figure: Figure, runs: Mapping[bool, Sequence[Sequence[float]]], say: Say) -> Axes:
-    """Training loss by step; a run that is no longer a number ends in a cross."""
+def losses(figure: Figure, runs: Mapping[str, Sequence[Sequence[float]]], say: Say) -> Axes:
+    """Training loss by step for every way of clipping; a run that is no longer a number ends in a cross."""
     ax = figure.add_subplot()
-    for clipped, color in ((False, RED), (True, BLUE)):
-        label = say("explosion.training.clipped" if clipped else "explosion.training.free")
-        for k, curve in enumerate(runs[clipped]):
+    for how, curves in runs.items():
+        color, style = CLIPPED[how]
+        for k, curve in enumerate(curves):
             good = [loss for loss in curve if math.isfinite(loss)]
-            steps = range(1, len(good) + 1)
             broken = len(good) < len(curve)
-            ax.plot(steps, good, color=color, linewidth=0.6, alpha=0.35)
+            if len(runs) == 2:  # more would hide each other
+                ax.plot(range(1, len(good) + 1), good, color=color, linewidth=0.6, alpha=0.35)
             ax.plot(
-                steps, _smooth(good), color=color, linewidth=2, marker="X" if broken else None, markersize=10,
-                markevery=[len(good) - 1], label=label if k == 0 else None,
+                range(1, len(good) + 1), _smooth(good), color=color, linestyle=style, linewidth=2 if k == 0 else 1,
+                marker="X" if broken else None, markersize=10, markevery=[len(good) - 1],
+                label=say(f"clip.{how}") if k == 0 else None,
             )  # fmt: skip
             if broken and k == 0:
                 text = f"{say('explosion.training.nan')} {len(good) + 1}"
@@ -155,37 +185,16 @@ def _smooth(curve: Sequence[float], reach: int = 7) -> list[float]:
 
 def dots(figure: Figure, accuracy: Mapping[tuple[str, int], Sequence[float]], say: Say) -> Axes:
     """Accuracy against length: a dot per seed, the mean as a bar, successes counted above."""
-    ax = figure.add_subplot()
-    names = list(dict.fromkeys(name for name, _ in accuracy))
-    lengths = sorted({length for _, length in accuracy})
+    from seqgrad.display import AccuracyVsLengthDisplay
+
     look = {"rnn": (BLUE, "o"), "gru": (ORANGE, "s"), "lstm": (GREEN, "^")}
-    width = 0.8 / len(names)
-    for k, name in enumerate(names):
-        color, marker = look[name.split("_")[0]]
-        ax.plot([], [], marker=marker, color=color, linestyle="none", label=say(f"network.{name}"))
-        for x, length in enumerate(lengths):
-            values = accuracy.get((name, length))
-            if values is None:
-                continue
-            middle = x + (k - (len(names) - 1) / 2) * width
-            shift = [(seed / max(1, len(values) - 1) - 0.5) * width * 0.6 for seed in range(len(values))]
-            ax.plot(
-                [middle + s for s in shift], values, marker=marker, markersize=5, alpha=0.75, color=color,
-                linestyle="none", markeredgewidth=0,
-            )  # fmt: skip
-            mean = sum(values) / len(values)
-            ax.plot([middle - width * 0.4, middle + width * 0.4], [mean, mean], color=color, linewidth=2)
-            won = sum(value >= 0.9 for value in values)
-            ax.annotate(f"{won}/{len(values)}", (middle, 1.03), ha="center", fontsize=8.5, color=color)
-    ax.axhline(0.5, color=COLORS["toy"], linestyle=":", label=say("dependency.chance"))
-    ax.set_xticks(range(len(lengths)), [str(length) for length in lengths])
-    ax.set_xlabel(say("axis.length"))
-    ax.set_ylabel(say("axis.accuracy"))
-    ax.set_xlim(-0.55, len(lengths) - 0.45)
-    ax.set_ylim(0.4, 1.08)
-    ax.grid(True, axis="y", linewidth=0.6, alpha=0.6)
-    figure.legend(loc="outside lower center", ncols=2)
-    return ax
+    runs: dict[str, dict[int, Sequence[float]]] = {}
+    for (name, length), values in accuracy.items():
+        runs.setdefault(name, {})[length] = values
+    display = AccuracyVsLengthDisplay(
+        {say(f"network.{name}"): by_length for name, by_length in runs.items()}, lang=say("lang")
+    )
+    return display.plot(figure.add_subplot(), looks=[look[name.split("_")[0]] for name in runs]).ax_
 
 
 def learning(
@@ -223,7 +232,7 @@ def horizons(figure: Figure, checkpoints: Sequence[Checkpoint], say: Say) -> Axe
     log_axis(ax, say("axis.relative_c"))
     lowest = min(min(mark.grad_c[-60:]) for mark in checkpoints)
     ax.set_ylim(max(lowest, 1e-12), 1e4)  # room for the legend
-    _from_one(ax, len(checkpoints[0].grad_c))
+    from_one(ax, len(checkpoints[0].grad_c))
     ax.set_xlabel(say("axis.t"))
     ax.legend(loc="upper center", ncols=3)
     return ax

@@ -106,6 +106,13 @@ def positive(argument: str, value: int, *, at_least: int = 1) -> int:
     return value
 
 
+def above_zero(argument: str, value: float) -> float:
+    """``value`` if it is a finite number above 0, else a ValueError that names the argument."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ValueError(f"{argument} must be a positive number, got {value!r}")
+    return value
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Run a block from a fixed seed, and give generator and thread count back as they were.

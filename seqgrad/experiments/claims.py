@@ -1,7 +1,7 @@
 """Claims as data: what the lesson says, what a network should show, what was measured, and the verdict.
 
-The table lives in ``_claim_table.py``; the experiments only bring the measured number. The command line, the HTML
-report and the tests all read the same ``Claim`` objects.
+The tables live in ``_words/``, one module per experiment; the experiments only bring the measured number. The command
+line, the HTML report, the documents and the tests all read the same ``Claim`` objects.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class Spec:
     ``factor`` accepts ``expected / tolerance .. expected * tolerance``; ``at_least`` and ``at_most`` make ``expected``
     itself the bound (``tolerance`` is then 0).
     ``line`` is the lesson's line, ``None`` where the claim goes beyond it. ``item`` is the number (1 to 5) of the
-    lesson's closing checklist that the claim supports. A spec with a ``correction`` describes a line that is loose or
-    wrong: when the measurement agrees with ``expected``, the verdict is "corrected".
+    lesson's closing checklist that the claim supports, ``None`` outside the lesson. A spec with a ``correction``
+    describes a claim that is loose or wrong: when the measurement agrees with ``expected``, the verdict is "corrected".
     """
 
     id: str
     line: int | None
-    item: int
+    item: int | None
     expected: float
     relation: Relation
     tolerance: float
@@ -131,10 +131,10 @@ def number(value: float, lang: str = "en") -> str:
 
 
 def specs() -> dict[str, Spec]:
-    """The whole table by id, in the order of the lesson."""
-    from seqgrad.experiments._claim_table import TABLE
+    """All claims by id: those of the lesson in its order, then the others."""
+    from seqgrad.experiments import _words
 
-    return {spec.id: spec for spec in TABLE}
+    return _words.specs()
 
 
 def judge(id: str, measured: float) -> Claim:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
+from torch import nn
 
 import seqgrad as sg
 from seqgrad.experiments._measure import Flow, Setup, build, flow, signal_at_start
@@ -30,12 +31,13 @@ SETUPS: dict[str, Setup] = {
     "lstm": Setup("lstm"),
     "lstm_forget_one": Setup("lstm", keep=1.0),
     "lstm_forget_99": Setup("lstm", keep=0.99),
+    "lstm_chrono": Setup("lstm", keep="chrono"),
 }
 PANELS = {
     "default": ("rnn", "gru", "lstm"),
-    "cures": ("rnn", "rnn_orthogonal", "rnn_orthogonal_zero_bias", "residual"),
-    "gates": ("gru", "lstm", "lstm_forget_one", "lstm_forget_99"),
+    "gates": ("lstm", "lstm_forget_one", "lstm_forget_99", "lstm_chrono"),
 }
+EPSILON = torch.finfo(torch.float32).eps  # a share below this is lost when float32 adds it to the others
 
 
 @dataclass
@@ -43,11 +45,12 @@ class GradientFlow(Result):
     """``flows[setup][seed]``; for an LSTM the curves are dL/dc_t, the highway, and dL/dh_t stays in the rows."""
 
     name: ClassVar[str] = "gradient_flow"
-    kinds: ClassVar[tuple[str, ...]] = ("default", "cures", "gates", "bars")
+    kinds: ClassVar[tuple[str, ...]] = ("default", "share", "bars", "gates")
 
     steps: int
     hidden: int
     flows: dict[str, list[Flow]]
+    shares: list[list[float]] = field(default_factory=list)  # of each t in ||dL/dW_hh|| of a default RNN, per seed
     extra: dict[str, float] = field(default_factory=dict)
 
     def curve(self, setup: str) -> list[float]:
@@ -74,17 +77,22 @@ class GradientFlow(Result):
         facts: dict[str, Any] = {
             "steps": self.steps, "hidden": self.hidden, "seeds": max(len(runs) for runs in self.flows.values())
         }  # fmt: skip
-        for setup, runs in self.flows.items():
+        for setup in self.flows:
             facts[f"{setup}_first"] = self.curve(setup)[0]
-            facts[f"{setup}_spread"] = median([run.spread for run in runs])
+        if self.shares:
+            lost = [sum(share < EPSILON for share in shares) for shares in self.shares]
+            facts |= {"lost": round(median([float(count) for count in lost])), "epsilon": EPSILON}
         return facts | self.extra
 
     def draw(self, kind: str, figure: Figure, say: Callable[[str], str]) -> Any:
-        """One of the panels, or the lesson's ``bars``."""
+        """``default``, ``gates`` (curves), ``share`` (of each step in the weights' gradient), the lesson's ``bars``."""
         from seqgrad.experiments import _figures
 
         if kind == "bars":
             return _figures.bars(figure, self.curve("rnn_tenth"), say)
+        if kind == "share":
+            shares = [median(values) for values in zip(*self.shares, strict=True)]
+            return _figures.shares(figure, shares, EPSILON, say)
         curves = {setup: self.curve(setup) for setup in PANELS[kind] if setup in self.flows}
         return _figures.flow_curves(figure, curves, say)
 
@@ -96,12 +104,14 @@ def relative(run: Flow) -> list[float]:
 
 
 def gradient_flow(
-    cells: Sequence[str] = tuple(SETUPS), *, steps: int = 100, hidden: int = 128, batch: int = 32, seeds: int = 5,
-    progress: bool | Progress = False,
+    cells: Sequence[str] = tuple(SETUPS), *, forget_bias: float | Literal["chrono"] | None = None, steps: int = 100,
+    hidden: int = 128, batch: int = 32, seeds: int = 5, progress: bool | Progress = False,
 ) -> GradientFlow:  # fmt: skip
     """Record one backward of each set-up in ``cells`` (names of ``SETUPS``): signal at t=1, loss on the last state.
 
-    No training: this is what a network has before its first step. LSTMs use half of ``hidden``.
+    No training: this is what a network has before its first step. LSTMs use half of ``hidden``. ``forget_bias`` sets
+    the gate that keeps the state, in an LSTM's forget gate or a GRU's update gate: a value for the bias, or
+    ``"chrono"`` for biases spread over time scales up to ``steps``.
 
     Example:
         >>> import seqgrad as sg
@@ -111,15 +121,22 @@ def gradient_flow(
     """
     for cell in cells:
         one_of("cells", cell, tuple(SETUPS))
+    if not cells:
+        raise ValueError(f"cells must name at least one of {', '.join(SETUPS)}, got none")
     positive("steps", steps, at_least=2), positive("seeds", seeds), positive("hidden", hidden, at_least=2)
+    positive("batch", batch)
     start, tell = time.perf_counter(), reporter(progress, "gradient_flow")
     flows: dict[str, list[Flow]] = {}
     for k, cell in enumerate(cells):
         tell(k / len(cells), cell)
-        width = hidden // 2 if SETUPS[cell].cell == "lstm" else hidden
-        flows[cell] = [flow(SETUPS[cell], steps=steps, hidden=width, batch=batch, seed=s) for s in range(seeds)]
+        setup, width = SETUPS[cell], hidden // 2 if SETUPS[cell].cell == "lstm" else hidden
+        if forget_bias is not None and setup.cell in ("gru", "lstm"):
+            setup = replace(setup, keep=forget_bias)
+        flows[cell] = [flow(setup, steps=steps, hidden=width, batch=batch, seed=s) for s in range(seeds)]
     result = GradientFlow(steps, hidden, flows)
-    if set(cells) == set(SETUPS) and steps == 100:
+    if "rnn" in cells:
+        result.shares = [step_shares(hidden=hidden, batch=batch, seed=seed, steps=steps) for seed in range(seeds)]
+    if forget_bias is None and set(cells) == set(SETUPS) and steps == 100:
         result.extra, result.claims = _judge(result, batch=batch)
     result.seconds = time.perf_counter() - start
     return result
@@ -131,32 +148,24 @@ def _judge(result: GradientFlow, *, batch: int) -> tuple[dict[str, float], list[
     curve = result.curve("rnn")
     extra = {
         "old_share": median([old_share(hidden=result.hidden, batch=batch, seed=s) for s in range(len(rnn))]),
-        "weight_grad": median([run.weight_grad for run in rnn]),
-        "first_grad": median([run.grad_h[0] for run in rnn]),
         "product_error": product_of_jacobians(seed=0),
         "forget_law": forget_law(),
         "every_step": median([_every_step(result.hidden, s) for s in range(len(rnn))]),
-        "bias_cost": result.at_lag("rnn_orthogonal_zero_bias", last) / result.at_lag("rnn_orthogonal", last),
     }
-    orthogonal = result.flows["rnn_orthogonal"]
-    off = max(abs(sigma - 1) for run in orthogonal for sigma in (run.sigma_max, run.sigma_min))
     claims = [
         judge("flow.product", extra["product_error"]),
         judge("flow.every_step", extra["every_step"]),
         judge("flow.vanishes", result.at_lag("rnn", last)),
         judge("flow.mirrored", 1 + max(range(result.steps), key=curve.__getitem__)),
         judge("flow.early_steps", extra["old_share"]),
-        judge("flow.blind_norm", extra["weight_grad"] / extra["first_grad"]),
-        judge("flow.orthogonal", off),
-        judge("flow.orthogonal_keeps", result.at_lag("rnn_orthogonal_zero_bias", last)),
-        judge("flow.bias_cost", extra["bias_cost"]),
-        judge("flow.residual", result.at_lag("residual", last)),
+        judge("flow.share", median([float(sum(share < EPSILON for share in shares)) for shares in result.shares])),
         judge("flow.factor_ten", result.at_lag("rnn_tenth", 10)),
         judge("flow.forget_law", extra["forget_law"]),
         judge("flow.lstm_default", result.at_lag("lstm", last)),
         judge("flow.gru_default", result.at_lag("gru", last)),
         judge("flow.forget_one", result.at_lag("lstm_forget_one", last)),
         judge("flow.forget_99", result.at_lag("lstm_forget_99", last)),
+        judge("flow.chrono", result.at_lag("lstm_chrono", last)),
     ]
     return extra, claims
 
@@ -177,24 +186,30 @@ def old_share(*, hidden: int, batch: int, seed: int, steps: int = 100, recent: i
     return float((whole - part).norm() / whole.norm())
 
 
-def product_of_jacobians(*, seed: int, steps: int = 20, hidden: int = 16, batch: int = 4) -> float:
-    """Largest relative distance of the recorded norms to the lesson's product of Jacobians (line 18), in float64."""
+def step_shares(*, hidden: int, batch: int, seed: int, steps: int = 100) -> list[float]:
+    """Each timestep's share in the gradient of a default RNN's W_hh, t = 1..T; 0 at t = 1, where h_0 is."""
     with seeded(seed):
         layer: Any = build(Setup("rnn"), hidden=hidden, steps=steps, dtype=torch.float64)
+        x = signal_at_start(steps, batch, dtype=torch.float64)
+        direction = nn.functional.normalize(torch.randn(hidden, dtype=torch.float64), dim=0)
+    out, _ = layer(x)
+    found: list[float] = sg.analysis.contribution(layer, x, out, (out[-1] @ direction).mean()).tolist()
+    return found
+
+
+def product_of_jacobians(*, seed: int, cell: str = "rnn", steps: int = 20, hidden: int = 16, batch: int = 4) -> float:
+    """Largest relative distance of the recorded norms to the lesson's product of Jacobians (line 18), in float64."""
+    with seeded(seed):
+        layer: Any = build(Setup(cell), hidden=hidden, steps=steps, dtype=torch.float64)
         x = torch.randn(steps, batch, 10, dtype=torch.float64)
         direction = torch.randn(hidden, dtype=torch.float64)
     with sg.record(layer) as rec:
         out, _ = layer(x)
         (out[-1] @ direction).mean().backward()
     recorded = rec[""].l0.grad_h.double()
-    states, weight = out.detach(), layer.weight_hh_l0.detach()
-    gradient = direction.expand(batch, hidden) / batch
-    worst = 0.0
-    for t in range(steps - 1, -1, -1):
-        norm = gradient.norm(dim=1)
-        worst = max(worst, float(((recorded[t] - norm) / norm).abs().max()))
-        gradient = (gradient * (1 - states[t] ** 2)) @ weight  # times dh_t/dh_(t-1) = diag(1 - h_t^2) W_hh
-    return worst
+    products = sg.analysis.products(sg.analysis.step_jacobians(layer, x))  # [T, N, H, H]: dh_T/dh_t
+    norms = torch.einsum("i,tnij->tnj", direction / batch, products).norm(dim=2)
+    return float(((recorded - norms) / norms).abs().max())
 
 
 def forget_law(forget: float = 0.9, *, steps: int = 50, hidden: int = 8) -> float:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqgrad.experiments._tasks_agreement import Agreement as Agreement
+from seqgrad.experiments._tasks_agreement import agreement as agreement
+
 SENTENCE = "The cat, which sat on the mat, was happy."
 
 

@@ -1,25 +1,28 @@
-"""Every text the lesson speaks, in English and Spanish. Claims carry their own two texts in ``_claim_table.py``."""
+"""Say a text of the experiments in English or Spanish; the texts themselves are in ``_words/``, one module each."""
 
 from __future__ import annotations
 
 from string import Formatter
 from typing import Any
 
-from seqgrad.experiments import _texts_en, _texts_es
+from seqgrad.experiments import _words
+from seqgrad.experiments._word import Text
 from seqgrad.experiments.claims import number
 
-CATALOGUE: dict[str, dict[str, str]] = {"en": _texts_en.TEXTS, "es": _texts_es.TEXTS}
-LANGUAGES = tuple(CATALOGUE)
+LANGUAGES = Text._fields
 
 
 class _Numbers(Formatter):
-    """``{x:n}`` writes x as people do, with the language's decimal sign."""
+    """``{x:n}`` writes x as people do, with the language's decimal sign; Spanish sets a space before the per cent."""
 
     def __init__(self, lang: str) -> None:
         self.lang = lang
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        return number(float(value), self.lang) if format_spec == "n" else str(super().format_field(value, format_spec))
+        if format_spec == "n":
+            return number(float(value), self.lang)
+        text = str(super().format_field(value, format_spec))
+        return text.replace("%", " %").replace(".", ",") if format_spec.endswith("%") and self.lang == "es" else text
 
 
 def say(key: str, lang: str = "en", **facts: Any) -> str:
@@ -32,9 +35,9 @@ def say(key: str, lang: str = "en", **facts: Any) -> str:
         >>> say("verdict.corrected", "es")
         'corregido'
     """
-    if lang not in CATALOGUE:
+    if lang not in LANGUAGES:
         raise ValueError(f"lang must be one of {', '.join(LANGUAGES)}; got {lang!r}")
-    if key not in CATALOGUE[lang]:
-        raise KeyError(f"the {lang} catalogue has no text {key!r}")
-    text = CATALOGUE[lang][key]
+    if key not in _words.texts():
+        raise KeyError(f"there is no text {key!r}")
+    text: str = getattr(_words.texts()[key], lang)
     return _Numbers(lang).vformat(text, (), facts) if facts else text  # labels hold mathtext braces and no fields

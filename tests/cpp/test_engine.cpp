@@ -1,6 +1,7 @@
 // The CPU engine against plain loops: every cell, instruction set of this machine, float and double, on ragged shapes,
 // over real threads. All memory is exact-size and filled with NaN, so that ASan sees a step outside and a comparison
 // sees a value that was never written; TSan sees two threads that meet.
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -35,6 +36,7 @@ struct Options {
   ClipKind clip = ClipKind::none;
   int threads = 3;
   bool in_turn = false;
+  bool packed = false;  // the engine reads and writes packed rows; samples come by falling length, none of length 0
 };
 
 naive::Row uniform(std::mt19937& random, int64_t count, double bound) {
@@ -55,7 +57,32 @@ naive::Inputs make_inputs(const Layer& p, const Options& options, std::mt19937& 
   in.grad_out = uniform(random, p.T * p.N * p.P, 1), in.grad_hn = uniform(random, p.N * p.P, 1);
   in.grad_cn = uniform(random, cells, 1);
   for (int64_t n = 0; n < p.N; ++n) in.lengths.push_back(options.ragged ? int64_t(random() % (p.T + 1)) : p.T);
+  if (options.packed) {
+    for (int64_t& length : in.lengths) length = std::max<int64_t>(length, 1);
+    std::sort(in.lengths.rbegin(), in.lengths.rend());
+    in.lengths[0] = p.T;
+  }
   return in;
+}
+
+// Rows of a padded batch that belong to a sample, in the order of time; and their way back, among zeros.
+template <class A>
+std::vector<A> pack(const std::vector<A>& padded, const naive::Inputs& in, int64_t T, int64_t columns) {
+  std::vector<A> rows;
+  for (int64_t t = 0, N = int64_t(in.lengths.size()); t < T; ++t)
+    for (int64_t n = 0; n < N && in.lengths[n] > t; ++n)
+      rows.insert(rows.end(), &padded[(t * N + n) * columns], &padded[(t * N + n) * columns] + columns);
+  return rows;
+}
+
+template <class A>
+std::vector<A> unpack(const std::vector<A>& rows, const naive::Inputs& in, int64_t T, int64_t columns) {
+  const int64_t N = int64_t(in.lengths.size());
+  std::vector<A> padded(T * N * columns);
+  const A* row = rows.data();
+  for (int64_t t = 0; t < T; ++t)
+    for (int64_t n = 0; n < N && in.lengths[n] > t; ++n, row += columns) std::copy(row, row + columns, &padded[(t * N + n) * columns]);
+  return padded;
 }
 
 template <class A>
@@ -85,41 +112,52 @@ void compare(const std::string& what, const std::vector<A>& got, const naive::Ro
 template <class A>
 void run_engine(const cpu::Engine& engine, Layer p, const naive::Inputs& in, const Options& options, const naive::Outputs& right) {
   const auto w_ih = as<A>(in.w_ih), w_hh = as<A>(in.w_hh), b_ih = as<A>(in.b_ih), b_hh = as<A>(in.b_hh), w_hr = as<A>(in.w_hr);
-  const auto x = as<A>(in.x), h0 = as<A>(in.h0), c0 = as<A>(in.c0);
-  const auto grad_out = as<A>(in.grad_out), grad_hn = as<A>(in.grad_hn), grad_cn = as<A>(in.grad_cn);
+  const auto given = [&](const std::vector<A>& padded, int64_t columns) {
+    return options.packed ? pack(padded, in, p.T, columns) : padded;
+  };
+  const auto padded = [&](const std::vector<A>& rows, int64_t columns) { return options.packed ? unpack(rows, in, p.T, columns) : rows; };
+  const auto x = given(as<A>(in.x), p.I), h0 = as<A>(in.h0), c0 = as<A>(in.c0);
+  const auto grad_out = given(as<A>(in.grad_out), p.P), grad_hn = as<A>(in.grad_hn), grad_cn = as<A>(in.grad_cn);
   const bool two = p.traits().states == 2;
   p.dtype = std::is_same_v<A, double> ? DType::float64 : DType::float32;
   p.w_ih = w_ih.data(), p.w_hh = w_hh.data(), p.b_ih = b_ih.data(), p.b_hh = b_hh.data();
   p.w_hr = w_hr.empty() ? nullptr : w_hr.data();
   p.x = x.data(), p.x_stride_t = p.N * p.I, p.x_stride_n = p.I, p.h0 = h0.data(), p.c0 = two ? c0.data() : nullptr;
-  p.lengths = options.ragged ? in.lengths.data() : nullptr;
+  p.lengths = options.ragged || options.packed ? in.lengths.data() : nullptr;
+  const int64_t rows = int64_t(x.size()) / p.I;
+  std::vector<int64_t> first_row;
+  for (int64_t t = 0, row = 0; options.packed && t < p.T; ++t) {
+    first_row.push_back(row);
+    for (int64_t length : in.lengths) row += length > t;
+  }
+  if (options.packed) p.first_row = first_row.data(), p.x_stride_t = 0;
   const Parallel parallel{options.threads, options.in_turn ? launch_in_turn : launch_threads};
 
-  auto out = unwritten<A>(right.out.size()), hn = unwritten<A>(right.hn.size()), cn = unwritten<A>(right.cn.size());
-  auto saved = unwritten<A>(p.T * p.N * p.traits().saved * p.H);
+  auto out = unwritten<A>(rows * p.P), hn = unwritten<A>(right.hn.size()), cn = unwritten<A>(right.cn.size());
+  auto saved = unwritten<A>(rows * p.traits().saved * p.H);
   engine.forward(p, {out.data(), hn.data(), two ? cn.data() : nullptr, saved.data()}, parallel);
-  compare("out", out, right.out), compare("hn", hn, right.hn), compare("cn", cn, right.cn);
+  compare("out", padded(out, p.P), right.out), compare("hn", hn, right.hn), compare("cn", cn, right.cn);
 
   Backward b;
   b.out = out.data(), b.saved = saved.data();
-  b.grad_out = grad_out.data(), b.grad_out_stride_t = p.N * p.P, b.grad_out_stride_n = p.P;
+  b.grad_out = grad_out.data(), b.grad_out_stride_t = options.packed ? 0 : p.N * p.P, b.grad_out_stride_n = p.P;
   b.grad_hn = grad_hn.data(), b.grad_cn = two ? grad_cn.data() : nullptr;
-  auto dx = unwritten<A>(right.dx.size()), dw_ih = unwritten<A>(right.dw_ih.size()), dw_hh = unwritten<A>(right.dw_hh.size());
+  auto dx = unwritten<A>(rows * p.I), dw_ih = unwritten<A>(right.dw_ih.size()), dw_hh = unwritten<A>(right.dw_hh.size());
   auto db_ih = unwritten<A>(right.db_ih.size()), db_hh = unwritten<A>(right.db_hh.size());
   auto dw_hr = unwritten<A>(right.dw_hr.size()), dh0 = unwritten<A>(right.dh0.size()), dc0 = unwritten<A>(right.dc0.size());
-  const NormRows rows = norm_rows(p);
-  auto norms = unwritten<A>(rows.count * p.T * p.N);
+  const NormRows quantities = norm_rows(p);
+  auto norms = unwritten<A>(quantities.count * p.T * p.N);
   b.dx = dx.data(), b.dw_ih = dw_ih.data(), b.dw_hh = dw_hh.data(), b.db_ih = db_ih.data(), b.db_hh = db_hh.data();
   b.dw_hr = dw_hr.empty() ? nullptr : dw_hr.data(), b.dh0 = dh0.data(), b.dc0 = two ? dc0.data() : nullptr;
   b.norms = norms.data();
   engine.backward(p, b, parallel);
-  compare("dx", dx, right.dx), compare("dw_ih", dw_ih, right.dw_ih), compare("dw_hh", dw_hh, right.dw_hh);
+  compare("dx", padded(dx, p.I), right.dx), compare("dw_ih", dw_ih, right.dw_ih), compare("dw_hh", dw_hh, right.dw_hh);
   compare("db_ih", db_ih, right.db_ih), compare("db_hh", db_hh, right.db_hh), compare("dw_hr", dw_hr, right.dw_hr);
   compare("dh0", dh0, right.dh0), compare("dc0", dc0, right.dc0);
   const auto quantity = [&](int row) { return std::vector<A>(&norms[row * p.T * p.N], &norms[row * p.T * p.N] + p.T * p.N); };
-  compare("grad_h", quantity(rows.grad_h), right.grad_h), compare("grad_carry", quantity(rows.grad_carry), right.grad_carry);
-  if (rows.grad_c >= 0) compare("grad_c", quantity(rows.grad_c), right.grad_c);
-  if (rows.clip_hits >= 0) compare("clip_hits", quantity(rows.clip_hits), right.hits);
+  compare("grad_h", quantity(quantities.grad_h), right.grad_h), compare("grad_carry", quantity(quantities.grad_carry), right.grad_carry);
+  if (quantities.grad_c >= 0) compare("grad_c", quantity(quantities.grad_c), right.grad_c);
+  if (quantities.clip_hits >= 0) compare("clip_hits", quantity(quantities.clip_hits), right.hits);
 }
 
 void check_layer(const Shape& shape, const Options& options) {
@@ -158,6 +196,10 @@ TEST(truncation) { check_layer({7, 3, 2, 9, 9}, {.ragged = true, .truncate = 3})
 TEST(truncation_reversed) { check_layer({7, 3, 2, 9, 9}, {.reverse = true, .ragged = true, .truncate = 3}); }
 TEST(clipped_by_norm) { check_layer({6, 3, 2, 9, 9}, {.clip = ClipKind::norm}); }
 TEST(clipped_by_value) { check_layer({6, 3, 2, 9, 9}, {.clip = ClipKind::value}); }
+TEST(packed_rows) { check_layer({7, 9, 5, 17, 17}, {.truncate = 3, .packed = true}); }
+TEST(packed_rows_reversed) { check_layer({7, 9, 5, 17, 17}, {.reverse = true, .packed = true}); }
+TEST(packed_rows_of_a_projection) { check_layer({6, 4, 3, 19, 7}, {.packed = true}); }
+TEST(packed_rows_on_several_threads) { check_layer({70, 9, 40, 41, 41}, {.packed = true}); }
 // Enough work for a slice per thread (the engine keeps small problems on one), several chunks of time steps.
 TEST(several_threads) { check_layer({70, 9, 40, 41, 41}, {.ragged = true}); }
 TEST(one_thread) { check_layer({70, 9, 40, 41, 41}, {.ragged = true, .threads = 1}); }
