@@ -29,7 +29,7 @@ def exercises(name: str | None, lang: str, as_json: bool) -> None:
     """  # noqa: D301
     chosen = EXERCISES if name is None else {name: _find(name)}
     texts = {
-        key: {"title": say(key, "title", lang), "function": one.function, "task": say(key, "task", lang)}
+        key: {"title": say(one, "title", lang), "function": one.function, "task": say(one, "task", lang)}
         for key, one in chosen.items()
     }
     if as_json:
@@ -83,7 +83,7 @@ def _find(name: str) -> Exercise:
 
 
 def _begin(exercise: Exercise, answer: Path, lang: str, as_json: bool) -> None:
-    text = starter(exercise.name, exercise.starter, lang, str(answer))
+    text = starter(exercise, lang, str(answer))
     try:
         with open(answer, "x", encoding="utf-8") as file:
             file.write(text)
@@ -104,7 +104,7 @@ def _told(exercise: Exercise, outcome: Outcome, lang: str) -> dict[str, Any]:
         key: value if not isinstance(value, float) or abs(value) < float("inf") else str(value)
         for key, value in outcome.facts.items()
     }
-    text = say(exercise.name, outcome.hint, lang, **outcome.facts)
+    text = say(exercise, outcome.hint, lang, **outcome.facts)
     return {
         "exercise": exercise.name, "right": outcome.right, "hint": outcome.hint, "text": text, "facts": facts,
         "printed": outcome.printed,
@@ -115,6 +115,6 @@ def _echo(exercise: Exercise, outcome: Outcome, lang: str) -> None:
     if outcome.printed:
         click.echo(outcome.printed.rstrip(), err=True)
     mark, colour = ("✓", "green") if outcome.right else ("✗", "yellow")
-    title = f"{mark} {exercise.name}: {say(exercise.name, 'title', lang)}"
+    title = f"{mark} {exercise.name}: {say(exercise, 'title', lang)}"
     click.echo(title if no_color() else click.style(title, fg=colour))
-    click.echo(textwrap.fill(say(exercise.name, outcome.hint, lang, **outcome.facts), 100, break_on_hyphens=False))
+    click.echo(textwrap.fill(say(exercise, outcome.hint, lang, **outcome.facts), 100, break_on_hyphens=False))

@@ -15,7 +15,8 @@ from seqgrad.cli import main
 from seqgrad.exercises import EXERCISES
 from seqgrad.exercises._answer import judge_file
 from seqgrad.exercises._process import check as in_process
-from seqgrad.exercises.texts import CATALOGUE, say, starter
+from seqgrad.exercises.texts import say, starter, texts
+from seqgrad.experiments.texts import LANGUAGES
 
 CASES = [(name, hint) for name, answers in ANSWERS.items() for hint in answers]
 
@@ -41,29 +42,28 @@ def test_every_answer_gets_the_hint_meant_for_it(name, hint, tmp_path):
     outcome = judged(name, ANSWERS[name][hint], tmp_path)
     assert outcome.hint == hint, outcome
     assert outcome.right == (hint == "right")
-    for lang in CATALOGUE:
-        assert "{" not in say(name, outcome.hint, lang, **outcome.facts)
+    for lang in LANGUAGES:
+        assert "{" not in say(EXERCISES[name], outcome.hint, lang, **outcome.facts)
 
 
-@pytest.mark.parametrize("lang", CATALOGUE)
+@pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("name", EXERCISES)
 def test_starters_run_and_are_wrong_in_the_way_the_exercise_is_about(name, lang, tmp_path):
-    source = starter(name, EXERCISES[name].starter, lang, "answer.py")
+    source = starter(EXERCISES[name], lang, "answer.py")
     assert judged(name, source, tmp_path).hint == STARTERS[name]
-    assert say(name, "title", lang) in source
+    assert say(EXERCISES[name], "title", lang) in source
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_every_hint_has_an_answer_that_earns_it(name):
-    hints = {key.split(".")[1] for key in CATALOGUE["en"] if key.startswith(f"{name}.")} - {"title", "task"}
+    hints = set(texts(EXERCISES[name].words)) - {"title", "task"}
     assert hints - set(ANSWERS[name]) - {STARTERS[name]} == set()
 
 
-def test_both_languages_say_the_same_things_with_the_same_facts():
-    english, spanish = CATALOGUE["en"], CATALOGUE["es"]
-    assert list(english) == list(spanish)
-    for key, text in english.items():
-        fields = [sorted({f[1] for f in string.Formatter().parse(t) if f[1]}) for t in (text, spanish[key])]
+@pytest.mark.parametrize("words", ["shared", *(one.words for one in EXERCISES.values())])
+def test_both_languages_quote_the_same_facts(words):
+    for key, text in texts(words).items():
+        fields = [sorted({f[1] for f in string.Formatter().parse(spoken) if f[1]}) for spoken in text]
         assert fields[0] == fields[1], key
 
 
@@ -82,7 +82,7 @@ def test_both_languages_say_the_same_things_with_the_same_facts():
 def test_garbage_is_told_clearly(source, hint, text, tmp_path):
     outcome = judged("exercise-2", source, tmp_path)
     assert outcome.hint == hint
-    assert text in say("exercise-2", hint, "en", **outcome.facts)
+    assert text in say(EXERCISES["exercise-2"], hint, "en", **outcome.facts)
 
 
 def test_a_file_that_is_no_text_is_told(tmp_path):

@@ -1,10 +1,12 @@
 """Exercises with checkable answers: each asks for one function, and its judge runs that function on networks it builds.
 
 ``seqgrad exercises`` lists them, ``seqgrad check exercise-3 answer.py --start`` writes a file to begin with, and
-``seqgrad check exercise-3 answer.py`` judges it. The texts are in ``_texts_en.py`` and ``_texts_es.py``.
+``seqgrad check exercise-3 answer.py`` judges it. The texts are in ``_words/``.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from seqgrad.exercises import clipping, diverging, first_nan, flow_plot, horizon, initialisation, memory, truncation
 from seqgrad.exercises._exercise import Exercise, Outcome, Wrong
@@ -12,11 +14,16 @@ from seqgrad.exercises._process import check
 
 __all__ = ["EXERCISES", "Exercise", "Outcome", "Wrong", "check", "find"]
 
+_IN_ORDER = (flow_plot, horizon, initialisation, diverging, clipping, truncation, memory, first_nan)
+
+
+def _exercise(number: int, module: Any) -> Exercise:
+    words = module.__name__.rpartition(".")[2]
+    return Exercise(f"exercise-{number}", module.FUNCTION, module.judge, module.STARTER, words)
+
+
 EXERCISES: dict[str, Exercise] = {
-    f"exercise-{number}": Exercise(f"exercise-{number}", module.FUNCTION, module.judge, module.STARTER)
-    for number, module in enumerate(
-        (flow_plot, horizon, initialisation, diverging, clipping, truncation, memory, first_nan), 1
-    )
+    one.name: one for one in (_exercise(number, module) for number, module in enumerate(_IN_ORDER, 1))
 }
 
 

@@ -26,6 +26,7 @@ class Exercise:
     function: str
     judge: Callable[[Callable[..., Any]], Facts]
     starter: str  # the code of the file to begin with; its docstring comes from the texts
+    words: str  # the module of ``_words`` that speaks for it
 
 
 @dataclass(frozen=True)
