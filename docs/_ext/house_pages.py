@@ -25,11 +25,12 @@ from seqgrad.experiments.texts import say
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "docs" / "results"
 WORKERS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
-WORDS = {
+WORDS: dict[str, dict[str, Any]] = {
     "en": {
         "experiments": "Experiments", "exercises": "Exercises", "claims": "Claims", "settings": "quick settings",
         "lead": "Each experiment is a pure function with seeds. The figures and verdicts below were measured while "
         "this site was built, with quick settings: fewer seeds and shorter training than `seqgrad run NAME` takes.",
+        "groups": {"lesson": "Of the lesson", "field": "Of the field", "data": "On real data"},
         "measured": "measured", "expected": "expected", "function": "function",
         "exercise_lead": "Eight functions to write. `seqgrad check exercise-3 answer.py --start` writes a file to "
         "begin with; `seqgrad check exercise-3 answer.py` runs your function on networks it builds and says whether "
@@ -41,6 +42,7 @@ WORDS = {
         "lead": "Cada experimento es una función pura con semillas. Las figuras y los veredictos se midieron al "
         "construir este sitio, con ajustes rápidos: menos semillas y entrenamientos más cortos que los de `seqgrad "
         "run NOMBRE`.",
+        "groups": {"lesson": "De la lección", "field": "Del campo", "data": "Con datos reales"},
         "measured": "medido", "expected": "se esperaba", "function": "función",
         "exercise_lead": "Ocho funciones por escribir. `seqgrad check exercise-3 answer.py --start --lang es` escribe "
         "un archivo para empezar; `seqgrad check exercise-3 answer.py --lang es` ejecuta su función con redes que "
@@ -139,11 +141,12 @@ def write_experiments(source: Path, lang: str) -> None:
     found = results()
     for name, result in found.items():
         (folder / f"{name}.md").write_text(_experiment(result, lang, folder), encoding="utf-8")
-    listed = "\n".join(found)
-    (folder / "index.md").write_text(
-        f"# {WORDS[lang]['experiments']}\n\n{WORDS[lang]['lead']}\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n",
-        encoding="utf-8",
-    )
+    parts = [f"# {WORDS[lang]['experiments']}", WORDS[lang]["lead"]]
+    for group, title in WORDS[lang]["groups"].items():
+        names = [name for name in found if EXPERIMENTS[name].group == group]
+        if names:
+            parts += [f"## {title}", "```{{toctree}}\n:maxdepth: 1\n\n{}\n```".format("\n".join(names))]
+    (folder / "index.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def write_exercises(source: Path, lang: str) -> None:
