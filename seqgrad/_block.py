@@ -141,7 +141,7 @@ def _joined(logs: list[Log]) -> Log:
         whole.keys |= {key: pair for key, pair in log.keys.items() if key not in whole.keys}
         whole.aliases |= log.aliases
         whole.untracked |= log.untracked
-        whole.unconverted = log.unconverted
+        whole.unconverted, whole.complex_layers = log.unconverted, log.complex_layers
         for key, calls in log.calls.items():
             whole.calls[key] = whole.calls.get(key, 0) + calls
     return whole

@@ -298,7 +298,7 @@ def _run(
         )
     except (ValueError, TypeError) as error:
         raise click.UsageError(f"{entry.name}: {error}") from error
-    except RuntimeError as error:
+    except (ImportError, RuntimeError) as error:
         raise click.ClickException(f"{entry.name}: {error}") from error
     if kept:
         kept.parent.mkdir(exist_ok=True)

@@ -23,14 +23,16 @@ RUN = click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
     help="Seconds between two looks at the file, with --follow.",
 )  # fmt: skip
 @click.option("--check", is_flag=True, help="End with 1 if the run holds a finding of severity error.")
+@LANG
 @JSON
-def show(path: Path, follow: bool, interval: float, check: bool, as_json: bool) -> None:
+def show(path: Path, follow: bool, interval: float, check: bool, lang: str, as_json: bool) -> None:
     """Show the run file of a training, RUN, as seqgrad.sinks.JSONL or History.save wrote it.
 
     \b
       seqgrad show run.jsonl             as it stands
       seqgrad show run.jsonl --follow    live; Ctrl-C ends it
       seqgrad show run.jsonl --check     for a script: 1 if something is wrong
+      seqgrad show run.jsonl --lang es   en español
       seqgrad show run.jsonl --json      the last step and all findings
 
     Each series is one line: its gradient norm along the sequence, on a log scale, the ratio and horizon of the last
@@ -46,9 +48,9 @@ def show(path: Path, follow: bool, interval: float, check: bool, as_json: bool) 
     try:
         tail.poll()
         if not follow:
-            _show.once(tail, as_json=as_json)
+            _show.once(tail, as_json=as_json, lang=lang)
         else:
-            _show.follow(tail, as_json=as_json, interval=interval)
+            _show.follow(tail, as_json=as_json, interval=interval, lang=lang)
     except KeyboardInterrupt:  # the way out of --follow, no failure
         sys.exit(0 if follow else 130)
     except (OSError, ValueError) as error:

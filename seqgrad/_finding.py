@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from seqgrad._finding_text import Fact, text_of, title_of
 
 Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")  # rising
@@ -21,7 +23,8 @@ _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 class Finding:
     """What a rule saw. Timesteps ``t``, samples and training steps count from 0, as tensors do.
 
-    ``str(finding)`` is the message, which ends in ``action``: one call, as Python source, in the names ``seqgrad``,
+    ``str(finding)`` is the English message, which ends in ``action``; ``text("es")`` says the same in Spanish, from
+    ``case``, the key of its text, and ``facts``. The action is one call, as Python source, in the names ``seqgrad``,
     ``torch``, ``model``, ``optimizer``, ``scaler``, ``loss``, ``x``, ``lengths``, ``state`` (one that is handed on),
     ``h_n`` (the layer's final states) and ``checkpoint`` (a state_dict).
 
@@ -47,6 +50,8 @@ class Finding:
     since: int | None = None  # first training step of the unbroken run of this finding
     action: str = ""
     rank: int | None = None  # of the distributed process that saw it
+    case: str = ""  # "" for the rules of others, whose message is all there is
+    facts: Mapping[str, Fact] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:
@@ -62,6 +67,25 @@ class Finding:
         """What makes two findings at different steps the same trouble: rule, module, series."""
         return self.rule, self.module, self.series
 
+    def text(self, lang: str = "en") -> str:
+        """The message in ``lang``, "en" or "es"; in English where no other text is known.
+
+        Raises:
+            ValueError: no such language.
+
+        Example:
+            >>> import torch, seqgrad as sg
+            >>> layer = torch.nn.Linear(2, 1)
+            >>> layer(torch.full((1, 2), 300.0)).sum().backward()
+            >>> print(sg.check_grads(layer)[0].text("es").rpartition(";")[0])
+            weight: la norma de su gradiente es 424, por encima de 100
+        """
+        return text_of(self, lang)
+
+    def title(self, lang: str = "en") -> str:
+        """The rule's name in ``lang``, for people to read."""
+        return title_of(self, lang)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain Python values by field name; NaN and Inf stay floats."""
         return dataclasses.asdict(self)
@@ -73,11 +97,13 @@ class Finding:
         Raises:
             ValueError: a field is missing.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
+        known = {one.name for one in dataclasses.fields(cls)}
         values = {name: value for name, value in fields.items() if name in known}
         for name in ("value", "threshold"):
             if name in values:
                 values[name] = float(_WORDS.get(values[name], values[name]))
+        if isinstance(values.get("facts"), Mapping):
+            values["facts"] = {key: _WORDS.get(fact, fact) for key, fact in values["facts"].items()}
         try:
             return cls(**values)
         except TypeError as error:

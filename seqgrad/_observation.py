@@ -12,6 +12,7 @@ from torch import Tensor
 
 from seqgrad import _figures
 from seqgrad._finding import Finding, Severity
+from seqgrad._finding_text import Said, spoken
 from seqgrad._recorder import Log
 from seqgrad._series import Series
 from seqgrad._watch import Facts, gather
@@ -209,9 +210,13 @@ class Observation:
 
     def finding(
         self, rule: str, severity: Severity, where: Series | Facts | tuple[str, str], *, t: int | None, value: float,
-        threshold: float, text: str, action: str, sample: int | None = None, phase: str = "", step: int | None = None,
+        threshold: float, text: str | Said, action: str, sample: int | None = None, phase: str = "",
+        step: int | None = None,
     ) -> Finding:  # fmt: skip
-        """A :class:`~seqgrad.rules.Finding` with its message: place, ``text``, and the call to try."""
+        """A :class:`~seqgrad.rules.Finding` with its message: place, ``text``, and the call to try.
+
+        ``text`` is English, or what ``seqgrad._finding_text.said`` gives: then other languages know it, too.
+        """
         direction = ""
         if isinstance(where, Series):
             module, series = where.layer, where.name
@@ -221,15 +226,11 @@ class Observation:
             module, series = where
         if not isinstance(where, tuple):
             direction = "reverse" if where.reverse else "forward"
-        step = self.step if step is None else step
-        place = " ".join(part for part in (module, series) if part) or "the model"
-        if direction:
-            place += f" ({direction})"
-        head = place if step is None else f"step {step}, {place}"
-        return Finding(
-            rule, severity, step, module, series, t, float(value), float(threshold), f"{head}: {text}: {action}",
+        silent = Finding(
+            rule, severity, self.step if step is None else step, module, series, t, float(value), float(threshold), "",
             sample=sample, direction=direction, phase=phase, action=action, rank=self.rank,
         )  # fmt: skip
+        return spoken(silent, text)
 
     def entry(self) -> Entry:
         """What a history keeps of this step."""
@@ -263,7 +264,7 @@ class Observation:
 def record_at_home(log: Log, data: list[Tensor], lengths: list[Tensor | None], scale: float) -> GradientRecord:
     """The record of a log whose passes' tensors were gathered, norms divided by ``scale``."""
     home = Log(keys=dict(log.keys), calls=dict(log.calls), untracked=dict(log.untracked), aliases=dict(log.aliases))
-    home.unconverted = log.unconverted
+    home.unconverted, home.complex_layers = log.unconverted, log.complex_layers
     for series, values, length in zip(log.passes, data, lengths, strict=True):
         if values is series.data and length is series.lengths and scale == 1.0:
             home.passes.append(series)

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from seqgrad._ext import build_info
 from seqgrad._recorder import Log
 from seqgrad._series import Series
 
@@ -64,7 +65,14 @@ def save(passes: Iterable[Series], log: Log, path: str | os.PathLike[str] | Bina
         )
     header = {"format": FORMAT, "version": VERSION, "passes": entries, "aliases": log.aliases, "calls": log.calls}
     header["keys"] = {key: list(pair) for key, pair in log.keys.items()}
-    header |= {"untracked": log.untracked, "unconverted": list(log.unconverted), "rank": log.rank}
+    header |= {
+        "seqgrad": build_info().version,
+        "torch": torch.__version__,
+        "untracked": log.untracked,
+        "unconverted": list(log.unconverted),
+        "complex_layers": list(log.complex_layers),
+        "rank": log.rank,
+    }
     arrays["header"] = numpy.frombuffer(json.dumps(header).encode(), dtype=numpy.uint8)
     if isinstance(path, (str, os.PathLike)):
         _replace(Path(path), arrays)
@@ -102,6 +110,13 @@ def load(path: str | os.PathLike[str] | BinaryIO) -> Log:
         with open(path, "rb") as file:
             return _load(file, str(path))
     return _load(path, "the file")
+
+
+def written_with(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Versions of seqgrad and torch that wrote a record which :func:`load` reads; files of before have none."""
+    with open(path, "rb") as file, _open(file) as archive:
+        header = _header(archive)
+    return {name: str(header[name]) for name in ("seqgrad", "torch") if name in header}
 
 
 def _load(file: BinaryIO, name: str) -> Log:
@@ -178,6 +193,7 @@ def _read(header: dict[str, Any], archive: zipfile.ZipFile) -> Log:
         log = Log(aliases=_names(header["aliases"]), calls=_counts(header["calls"]))
         log.untracked = _counts(header.get("untracked", {}))
         log.unconverted = tuple(str(name) for name in header.get("unconverted", ()))
+        log.complex_layers = tuple(str(name) for name in header.get("complex_layers", ()))
         log.rank = None if header.get("rank") is None else int(header["rank"])
         log.keys = {str(key): (str(layer), str(name)) for key, (layer, name) in header["keys"].items()}
         for i, entry in enumerate(header["passes"]):

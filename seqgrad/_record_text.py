@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from seqgrad._recorder import Log
+from seqgrad._run_words import odd_ones, say
 
 if TYPE_CHECKING:
     from seqgrad._series import Series
@@ -37,6 +38,13 @@ def explain_absence(log: Log, name: str) -> str:
     if name in log.untracked or (log.untracked and not have):
         layers = ", ".join(map(repr, log.untracked))
         return f"Inside the block {layers} ran only under torch.no_grad(); run forward with grad mode on."
+    complex_one = any(name == one or name.startswith(f"{one}.") for one in log.complex_layers)
+    if complex_one or (log.complex_layers and not have):
+        layers = ", ".join(map(repr, log.complex_layers))
+        return (
+            f"Complex layers ({layers}) have no gradient norm at each timestep: they run as torch's own operations; "
+            "seqgrad.check_grads(model) and seqgrad.Monitor judge their parameters and states."
+        )
     if name in log.unconverted or (log.unconverted and not have):
         layers = ", ".join(map(repr, log.unconverted))
         return f"torch.nn's own layers ({layers}) do not show their gradients; seqgrad.convert_(model) swaps them."
@@ -157,7 +165,7 @@ def html(record: GradientRecord, log: Log) -> str:
     return table if record.rank is None else f"<p><b>GradientRecord</b>{_of_rank(record)}</p>{table}"
 
 
-def sparkline(values: Sequence[float], label: str, width: int = 160, height: int = 32) -> str:
+def sparkline(values: Sequence[float], label: str, lang: str = "en", width: int = 160, height: int = 32) -> str:
     """SVG of positive ``values`` on a log scale; exact zeros are ticks at the foot, NaN and Inf crosses above."""
     logs = [math.log10(v) if 0 < v < math.inf else None for v in values]
     real = [v for v in logs if v is not None]
@@ -186,10 +194,16 @@ def sparkline(values: Sequence[float], label: str, width: int = 160, height: int
         else:
             parts.append(f'<path d="M{x - 2:.1f} 1l4 4m0-4l-4 4" stroke="#D55E00" stroke-width="1.5"/>')
     flush()
-    zeros, bad = sum(v == 0 for v in values), sum(not math.isfinite(v) for v in values)
-    extra = (f", {_count(zeros, 'exact zero')}" if zeros else "") + (f", {bad} NaN or Inf" if bad else "")
-    spread = f"{10**low:.3g} to {10**high:.3g}" if real else "no positive finite value"
-    title = f"<title>{escape(label)}: {spread} over {len(values)} steps{extra}</title>"
+    spread = say("spark.range", lang, 10**low, 10**high) if real else say("no range", lang)
+    words = say(
+        "spark",
+        lang,
+        label=label,
+        spread=spread,
+        n=len(values),
+        extra="".join(f", {one}" for one in odd_ones(values, lang)),
+    )
+    title = f"<title>{escape(words)}</title>"
     return (
         f'<svg role="img" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}">{title}{"".join(parts)}</svg>'

@@ -31,6 +31,7 @@ class Log:
     untracked: dict[str, int] = field(default_factory=dict)  # layer -> forwards under no_grad
     aliases: dict[str, str] = field(default_factory=dict)  # other names of shared modules -> first name
     unconverted: tuple[str, ...] = ()  # torch.nn's own recurrent layers in the model: invisible here
+    complex_layers: tuple[str, ...] = ()  # they run as torch's own operations, which show no norms
     rank: int | None = None  # of this process under torch.distributed
 
 
@@ -77,7 +78,7 @@ class Recorder:
         self._recomputed: dict[tuple[str, int], int] = {}  # (key, backward) -> gradients of recomputed forwards so far
         self._arrived: set[tuple[str, int]] = set()  # (key, number) of recomputed forwards that had a gradient
         self._lock = threading.Lock()
-        unconverted = []
+        unconverted, complex_layers = [], []
         for raw, module in model.named_modules(remove_duplicate=False):
             name = plain_name(raw)
             if id(module) in self._names:
@@ -87,7 +88,11 @@ class Recorder:
             self.modules.append(module)
             if type(module).__module__.startswith("torch.nn.") and isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
                 unconverted.append(name)
-        self.log.unconverted = tuple(unconverted)
+            elif hasattr(module, "_seqgrad_tag") and any(
+                p is not None and p.is_complex() for p in module._parameters.values()
+            ):
+                complex_layers.append(name)
+        self.log.unconverted, self.log.complex_layers = tuple(unconverted), tuple(complex_layers)
 
     def close(self) -> None:
         self.open, self.watcher = False, None
@@ -147,6 +152,10 @@ class Recorder:
     def add(self, series: Series) -> None:
         with self._lock:
             self.log.passes.append(series)
+
+
+def _is_complex(layer: nn.Module) -> bool:
+    return any(p is not None and p.is_complex() for p in layer._parameters.values())
 
 
 def _key(layer: str, series: str) -> str:

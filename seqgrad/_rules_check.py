@@ -28,4 +28,4 @@ def share(name: str, value: float) -> None:
 
 def submodule(name: str) -> str:
     """Source of the module ``name`` of ``model``."""
-    return f"model.get_submodule({name!r})"
+    return f"model.get_submodule({name!r})" if name else "model"

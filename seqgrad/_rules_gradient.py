@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from seqgrad._finding import Finding
+from seqgrad._finding_text import said
 from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import above_zero
 from seqgrad._rules_state import closed, large_state
 
 _RECENT = 64  # observed steps that a running median looks back on
 _LEAST = 5  # and how many it needs
+CLIP = "seqgrad.clip.grad_norm_(model.parameters(), 1.0)"
 
 
 @dataclass(frozen=True)
@@ -54,14 +57,10 @@ class Exploding:
             return None
         t = big[0]
         top = max(big, key=lambda t: seen.norms[t])
-        text = (
-            f"the gradient explodes: ||dL/dh_t|| over the batch passes {self.abs:g} at t={t} (most of it in sample "
-            f"{seen.worst_sample(t)}) and reaches {seen.norms[top]:.3g} at t={top}, "
-            f"{seen.decay:.3g} times as large with every step back; clip it"
-        )
+        text = said("Exploding.grows", peak=seen.norms[top], peak_t=top, factor=seen.decay)
         return entry.finding(
             self.name, "error", seen.series, t=t, sample=seen.worst_sample(t), value=seen.norms[t], threshold=self.abs,
-            text=text, action="seqgrad.clip.grad_norm_(model.parameters(), 1.0)", phase="backward",
+            text=text, action=CLIP, phase="backward",
         )  # fmt: skip
 
     def _jump(self, entry: Observation, key: str) -> Finding | None:
@@ -77,45 +76,44 @@ class Exploding:
         if now <= self.spike * usual:
             return None
         t = next(t for t in seen.order if seen.norms[t] == now)
-        text = (
-            f"||dL/dh_t|| over the batch jumps to {now:.3g} at t={t} (most of it in sample {seen.worst_sample(t)}), "
-            f"{now / usual if usual else math.inf:.3g} times its running median of {usual:.3g}, threshold "
-            f"{self.spike:g} times; clip it"
-        )
+        times = now / usual if usual else math.inf
+        text = said("Exploding.jumps", times=times, usual=usual, spike=self.spike)
         return entry.finding(
             self.name, "warning", seen.series, t=t, sample=seen.worst_sample(t), value=now,
-            threshold=self.spike * usual, text=text, action="seqgrad.clip.grad_norm_(model.parameters(), 1.0)",
+            threshold=self.spike * usual, text=text, action=CLIP,
             phase="backward",
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
         if not _may_grow(entry):
             return []  # LossScale's
-        big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.abs}
-        if not big:
-            return []
-        name = max(big, key=lambda name: big[name])
-        text = f"the norm of its gradient is {big[name]:.3g}, above {self.abs:g}; clip it"
-        module, _, parameter = name.rpartition(".")
-        return [
-            entry.finding(
-                self.name,
-                "error",
-                (module, parameter),
-                t=None,
-                value=big[name],
-                threshold=self.abs,
-                text=text,
-                action="seqgrad.clip.grad_norm_(model.parameters(), 1.0)",
-                phase="backward",
-            )
-        ]
+        return _largest(entry, self.name, self.abs, lambda _: CLIP)
 
 
 def _may_grow(entry: Observation) -> bool:
     """Whether gradients of parameters may be large because of a recurrent layer; of complex ones no norms are known."""
     grown = any(entry.last(key).amplifies for key in entry.keys) or large_state(entry)
     return grown or any(facts.dtype.is_complex for facts in entry.facts)
+
+
+def _largest(entry: Observation, rule: str, limit: float, action: Callable[[float], str]) -> list[Finding]:
+    """A finding about the parameter whose gradient is the largest, if that is above ``limit``."""
+    finite = {name: value for name, value in entry.gradients.items() if math.isfinite(value)}
+    name = max(finite, key=lambda name: finite[name], default="")
+    if not name or finite[name] <= limit:
+        return []
+    module, _, parameter = name.rpartition(".")
+    return [
+        entry.finding(
+            rule, "error", (module, parameter), t=None, value=finite[name], threshold=limit,
+            text=said(f"{rule}.parameter"), action=action(finite[name]), phase="backward",
+        )
+    ]  # fmt: skip
+
+
+def _divide(value: float) -> str:
+    """The call that brings a loss down by ``value``, to the next power of ten."""
+    return f"loss.div({10.0 ** math.ceil(math.log10(value)):g}).backward()"
 
 
 def _nearest(entry: Observation) -> list[Pass]:
@@ -163,14 +161,9 @@ class LossScale:
         value = seen.norms[t]
         if not math.isfinite(value) or value <= self.high:
             return None
-        text = (
-            f"||dL/dh_t|| over the batch is {value:.3g} where the loss enters, t={t} (most of it in sample "
-            f"{seen.worst_sample(t)}), above {self.high:g} before any recurrence: the loss is summed or scaled (by a "
-            "GradScaler? then hand it to step(scaler=...)); divide it"
-        )
         return entry.finding(
             self.name, "error", seen.series, t=t, sample=seen.worst_sample(t), value=value, threshold=self.high,
-            text=text, action=f"loss.div({10.0 ** math.ceil(math.log10(value)):g}).backward()", phase="backward",
+            text=said("LossScale.high"), action=_divide(value), phase="backward",
         )  # fmt: skip
 
     def _low(self, entry: Observation, seen: Pass) -> Finding | None:
@@ -180,37 +173,12 @@ class LossScale:
         half = facts is not None and facts.dtype == torch.float16  # Underflow's
         if half or not 0 < value < self.low or len(entry.history) >= self.first or closed(facts):
             return None
-        text = (
-            f"||dL/dh_t|| over the batch is at most {value:.3g} in the layer next to the loss, which enters at t={t}: "
-            f"below {self.low:g}, the loss is scaled down, and an optimizer's eps drowns the gradient; multiply it"
-        )
         return entry.finding(
-            self.name, "warning", seen.series, t=t, value=value, threshold=self.low, text=text,
+            self.name, "warning", seen.series, t=t, value=value, threshold=self.low, text=said("LossScale.low"),
             action=f"loss.mul({10.0 ** -math.floor(math.log10(value)):g}).backward()", phase="backward",
         )  # fmt: skip
 
     def _parameters(self, entry: Observation) -> list[Finding]:
         if _may_grow(entry):
             return []  # Exploding's
-        big = {name: v for name, v in entry.gradients.items() if math.isfinite(v) and v > self.high}
-        if not big:
-            return []
-        name = max(big, key=lambda name: big[name])
-        module, _, parameter = name.rpartition(".")
-        text = (
-            f"the norm of its gradient is {big[name]:.3g}, above {self.high:g}, and no recurrent layer makes gradients "
-            "grow: the loss is summed or scaled; divide it"
-        )
-        return [
-            entry.finding(
-                self.name,
-                "error",
-                (module, parameter),
-                t=None,
-                value=big[name],
-                threshold=self.high,
-                text=text,
-                action=f"loss.div({10.0 ** math.ceil(math.log10(big[name])):g}).backward()",
-                phase="backward",
-            )
-        ]
+        return _largest(entry, self.name, self.high, _divide)

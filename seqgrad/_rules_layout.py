@@ -8,6 +8,7 @@ import torch
 
 from seqgrad import _figures
 from seqgrad._finding import Finding
+from seqgrad._finding_text import said
 from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import LAYOUT_STEPS, share, submodule
 from seqgrad._series import Series
@@ -58,11 +59,7 @@ class SwappedAxes:
         if float(fresh.double().mean()) < 0.9:
             return None
         t = 0 if series.reverse else series.steps - 1
-        text = (
-            f"of {series.batch} samples only sample {n} gets a gradient, {float(total[t]):.3g} at t={t}, and it gets a "
-            f"fresh one at each of the {series.steps} timesteps: batch and time are in each other's place (the layer "
-            "was built with another batch_first than the data or the reading of its output has); swap them"
-        )
+        text = said("SwappedAxes.read", samples=series.batch, steps=series.steps, gradient=float(total[t]))
         return entry.finding(
             self.name, "warning", series, t=t, sample=n, value=1.0, threshold=float(series.batch), text=text,
             action="x.transpose(0, 1)", phase="backward",
@@ -75,11 +72,7 @@ class SwappedAxes:
         time, batch, chance = axes.tolist()
         if batch <= self.along_batch or abs(time) >= max(self.along_time, min(3 * chance, batch / 2)):
             return None
-        text = (
-            f"neighbouring samples of its input are alike (correlation {batch:.2f}, threshold {self.along_batch:g}) "
-            f"and neighbouring timesteps, from t=0 and sample 0 on, are not ({time:.2f}): batch and time seem to be "
-            "in each other's place; swap them"
-        )
+        text = said("SwappedAxes.alike", along_time=time)
         return entry.finding(
             self.name, "warning", facts, t=0, sample=0, value=batch, threshold=self.along_batch, text=text,
             action="x.transpose(0, 1)", phase="forward",
@@ -122,11 +115,7 @@ class Padding:
             if value > 0:
                 n = int(tail.argmax())
                 t = facts.steps - int(tail[n])
-                text = (
-                    f"padding is counted as data: {padded:.0%} of all timesteps are tails of one repeated vector, in "
-                    f"sample {n} from t={t} on, threshold {self.frac:.0%}, and gradient flows there (up to "
-                    f"{value:.3g}); hand the lengths over"
-                )
+                text = said("Padding.counted", gradient=value)
                 return entry.finding(
                     self.name, "warning", series, t=t, sample=n, value=padded, threshold=self.frac, text=text,
                     action=f"{submodule(facts.layer)}(x, lengths=lengths)", phase="forward",
@@ -153,11 +142,8 @@ class ReadTooEarly:
 
     def _read(self, entry: Observation, series: Series) -> Finding:
         longest = series.steps if series.lengths is None else int(series.lengths.max())
-        t, where = (longest - 1, "last") if series.reverse else (0, "first")
-        text = (
-            f"the loss reads this direction only at the {where} timestep, t={t}, where its run begins: it has seen "
-            f"1 of {longest} timesteps there; read the state at the end of the run"
-        )
+        t, end = (longest - 1, "last") if series.reverse else (0, "first")
+        text = said("ReadTooEarly.read", steps=longest, end=end)
         both = any(key.endswith("_reverse") for key in entry.keys if entry.last(key).series.layer == series.layer)
         action = "torch.cat((h_n[-2], h_n[-1]), dim=-1)" if both else "h_n.select(0, -1)"
         return entry.finding(

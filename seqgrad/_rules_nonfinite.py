@@ -9,6 +9,7 @@ import torch
 
 from seqgrad import _figures
 from seqgrad._finding import Finding
+from seqgrad._finding_text import said
 from seqgrad._observation import Observation
 from seqgrad._rules_check import submodule
 from seqgrad._watch import Facts
@@ -38,7 +39,7 @@ class NonFinite:
             bad = ~torch.isfinite(extent)
             weight = next((n for n, v in entry.weights.items() if _belongs(n, facts) and not math.isfinite(v)), None)
             if weight is not None:
-                text = "this weight is not finite itself, so no state can be; go back to the last good checkpoint"
+                text = said("NonFinite.weight")
                 return entry.finding(
                     self.name, "error", (facts.layer, weight.rpartition(".")[2]), t=_first(bad, facts.reverse)[0],
                     sample=_first(bad, facts.reverse)[1], value=entry.weights[weight], threshold=math.inf, text=text,
@@ -54,18 +55,15 @@ class NonFinite:
         source = facts.tensors.get("x_peak")
         if source is not None and not bool(torch.isfinite(source[t, n])):
             value = float(source[t, n])
-            text = f"{_word(value)} comes in with the input at t={t}, sample {n}, and spreads from there; mend the data"
+            text = said("NonFinite.input")
             action = "torch.nan_to_num(x)"
         elif not math.isfinite(float(facts.tensors["start"][n])):
-            text = f"{_word(value)} comes in with the initial state of sample {n}; cut or reset the state you hand in"
+            text = said("NonFinite.start")
             action = "seqgrad.detach(state)"
         else:
             before = t + 1 if facts.reverse else t - 1
             grown = float(extent[before, n]) if 0 <= before < facts.steps else 0.0
-            text = (
-                f"the hidden state turns {_word(value)} in the forward pass at t={t}, sample {n}, the first of this "
-                f"step ({what} was {grown:.3g} one step earlier); give W_hh a gain of 1"
-            )
+            text = said("NonFinite.state", extent=what, before=grown)
             action = f"seqgrad.init.orthogonal_({submodule(facts.layer)})"
         return entry.finding(
             self.name, "error", facts, t=t, sample=n, value=value, threshold=math.inf, text=text, action=action,
@@ -82,23 +80,13 @@ class NonFinite:
             t = series.call if series.name == "cell" else hit.t
             routine = entry.scale != 1.0 and not self._lasting(entry, series.key)
             if routine:
-                text = (
-                    f"{hit.quantity} is {_word(hit.value)} in the backward pass at t={t}, sample {hit.n}, under a loss "
-                    f"scale of {entry.scale:g}; the scaler will skip this step and lower its scale"
-                )
+                text = said("NonFinite.scaled", quantity=hit.quantity, scale=entry.scale)
                 action = "scaler.update()"
             elif hit.quantity == "grad_h":
-                text = (
-                    f"grad_h is {_word(hit.value)} in the backward pass at t={t}, sample {hit.n}, the first of this "
-                    "step, and the gradient carried there is finite: it comes from the loss or a layer above; let "
-                    "torch name the operation"
-                )
+                text = said("NonFinite.loss_above")
                 action = "torch.autograd.set_detect_anomaly(True)"
             else:
-                text = (
-                    f"{hit.quantity} is {_word(hit.value)} in the backward pass at t={t}, sample {hit.n}, the first of "
-                    "this step: it overflows on its way back; clip inside the backward"
-                )
+                text = said("NonFinite.overflow", quantity=hit.quantity)
                 action = f"setattr({submodule(series.layer)}, 'state_clip', seqgrad.clip.Norm(1.0))"
             return entry.finding(
                 self.name, "info" if routine else "error", series, t=t, sample=hit.n, value=hit.value,
@@ -114,7 +102,7 @@ class NonFinite:
     def _loss(self, entry: Observation) -> Finding | None:
         if entry.loss is None or math.isfinite(entry.loss):
             return None
-        text = f"the loss is {_word(entry.loss)}, and every hidden state is finite; let torch name the operation"
+        text = said("NonFinite.loss")
         return entry.finding(
             self.name, "error", ("", ""), t=None, value=entry.loss, threshold=math.inf, text=text,
             action="torch.autograd.set_detect_anomaly(True)", phase="forward",
@@ -126,7 +114,7 @@ class NonFinite:
             return None
         module, _, parameter = bad.rpartition(".")
         value = entry.gradients[bad]
-        text = f"the norm of its gradient is {_word(value)}, and every recorded gradient is finite; leave this step out"
+        text = said("NonFinite.parameter")
         return entry.finding(
             self.name, "error", (module, parameter), t=None, value=value, threshold=math.inf, text=text,
             action='seqgrad.clip.grad_norm_(model.parameters(), 1.0, nonfinite="skip")', phase="backward",
@@ -146,7 +134,3 @@ def _first(bad: torch.Tensor, reverse: bool) -> tuple[int, int]:
     steps = bad.any(dim=1).nonzero().squeeze(1)
     t = int(steps[-1] if reverse else steps[0])
     return t, int(bad[t].nonzero()[0])
-
-
-def _word(value: float) -> str:
-    return "NaN" if math.isnan(value) else "Inf" if value > 0 else "-Inf"

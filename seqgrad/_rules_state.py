@@ -8,15 +8,12 @@ import torch
 
 from seqgrad import _figures
 from seqgrad._finding import Finding, Severity
+from seqgrad._finding_text import said
 from seqgrad._observation import Observation
 from seqgrad._rules_check import above_zero, share, submodule
 from seqgrad._watch import BOUNDED, Facts
 from seqgrad.init import KEEPS
 
-_GATE_NAMES = {
-    "i": "input gate", "f": "forget gate", "g": "cell candidate", "o": "output gate", "r": "reset gate",
-    "z": "update gate", "n": "candidate",
-}  # fmt: skip
 _DEAD_BATCH = 4  # fewer samples may well leave a unit without work for half a sequence
 
 
@@ -69,11 +66,7 @@ class Saturation:
         each = saturated.sum(dim=1) / alive.sum(dim=1).clamp(min=1)
         t = next(t for t in _run_order(facts) if float(each[t]) > self.frac)
         n = int(saturated[t].argmax())
-        text = (
-            f"hidden units are saturated: |h| > {self.level:g} in {whole:.0%} of units and timesteps, threshold "
-            f"{self.frac:.0%}, from t={t} on (most in sample {n}), and there tanh passes no gradient; draw smaller "
-            "input weights"
-        )
+        text = said("Saturation.units", level=self.level)
         return entry.finding(
             self.name, "warning", facts, t=t, sample=n, value=whole, threshold=self.frac, text=text,
             action=f"seqgrad.init.xavier_({submodule(facts.layer)})", phase="forward",
@@ -94,29 +87,14 @@ class Saturation:
             severity: Severity = "info" if wanted else "warning"
             at = range(len(facts.times) - 1, -1, -1) if facts.reverse else range(len(facts.times))
             t = facts.times[next(s for s in at if float(both[s]) > self.frac)]
-            text = (
-                f"the {_GATE_NAMES[gate]} {gate} is saturated in {value:.0%} of units and timesteps, threshold "
-                f"{self.frac:.0%}, {closed:.0%} closed (below {1 - self.level:.2g}), from t={t} on; "
-            )
-            if wanted:
-                text += "a long memory looks like this; if it is not wanted, reset the bias"
-                action = f"seqgrad.init.forget_bias_({submodule(facts.layer)}, 1.0)"
-            else:
-                text += "no gradient passes through it; draw smaller input weights"
-                action = f"seqgrad.init.xavier_({submodule(facts.layer)})"
+            text = said(f"Saturation.{'memory' if wanted else 'gate'}", gate=gate, closed=closed, low=1 - self.level)
+            cure = "forget_bias_({}, 1.0)" if wanted else "xavier_({})"
             found.append(
                 entry.finding(
-                    self.name,
-                    severity,
-                    facts,
-                    t=t,
-                    value=value,
-                    threshold=self.frac,
-                    text=text,
-                    action=action,
-                    phase="forward",
+                    self.name, severity, facts, t=t, value=value, threshold=self.frac, text=text,
+                    action=f"seqgrad.init.{cure.format(submodule(facts.layer))}", phase="forward",
                 )
-            )
+            )  # fmt: skip
         return _worst(found)
 
 
@@ -158,10 +136,7 @@ class DeadUnits:
         if value <= self.frac:
             return None
         t = next(t for t in order if float(dead[t]) > self.frac)
-        text = (
-            f"{value:.0%} of its relu units are 0 in every sample and pass no gradient, threshold {self.frac:.0%}, "
-            f"from t={t} to the end of the run; start from the identity with zero biases"
-        )
+        text = said("DeadUnits.dead")
         return entry.finding(
             self.name, "warning", facts, t=t, value=value, threshold=self.frac, text=text,
             action=f"seqgrad.init.identity_({submodule(facts.layer)})", phase="forward",
@@ -219,13 +194,11 @@ class ExplodingState:
         if float(peaks[top]) < _GROWTH * max(early, handed) and not handed > self.abs:
             return None
         residual = facts.cell.startswith("residual")
-        cure = "let each step add less" if residual else "start from the identity"
         layer = submodule(facts.layer)
-        text = (
-            f"the hidden state explodes: |h| is {early:.3g} at t={order[0]}, passes {self.abs:g} at t={t} (sample "
-            f"{int(samples[t])}) and reaches {float(peaks[top]):.3g} at t={top}, and gradients of the weights that "
-            f"read it are as large; {cure}"
-        )
+        text = said(
+            "ExplodingState.grows", early=early, first=order[0], peak=float(peaks[top]), peak_t=top,
+            cure="add_less" if residual else "identity",
+        )  # fmt: skip
         return entry.finding(
             self.name, "warning", facts, t=t, sample=int(samples[t]), value=float(peaks[t]), threshold=self.abs,
             text=text, phase="forward",

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from seqgrad._finding import Finding
+from seqgrad._finding_text import Said, said
 from seqgrad._observation import Observation
 from seqgrad._rules_check import above_zero
 from seqgrad._series import Series
@@ -38,10 +39,7 @@ class MissingDetach:
 
     def _attached(self, entry: Observation, facts: Facts) -> Finding:
         t = facts.steps - 1 if facts.reverse else 0
-        text = (
-            f"the state handed in at t={t} still hangs on the graph of an earlier training step, so backward runs on "
-            f"beyond these {facts.steps} timesteps, further with every step; cut it before you hand it in"
-        )
+        text = said("MissingDetach.attached", steps=facts.steps)
         return entry.finding(
             self.name, "error", facts, t=t, value=float(facts.steps), threshold=float(facts.steps), text=text,
             action="seqgrad.detach(state)", phase="backward",
@@ -58,11 +56,7 @@ class MissingDetach:
                 series = again[-1]
                 t = 0 if series.reverse else series.steps - 1
                 steps = sum(s.steps for s in calls.values())
-                text = (
-                    f"backward {number} of this step runs through {steps} timesteps: it enters call {series.call} of "
-                    f"the layer, at t={t}, which an earlier backward had done already; cut the state between the "
-                    "chunks"
-                )
+                text = said("MissingDetach.again", number=number, steps=steps, call=series.call)
                 return entry.finding(
                     self.name, "warning", series, t=t, value=float(steps),
                     threshold=float(steps - sum(s.steps for s in again)), text=text, action="seqgrad.detach(state)",
@@ -87,11 +81,7 @@ class StaleGradients:
             return []
         name = max(stale, key=lambda name: stale[name])
         module, _, parameter = name.rpartition(".")
-        text = (
-            f"gradients of an earlier step are still there when backward begins (the largest in {parameter}, norm "
-            f"{stale[name]:.3g}; expected none), although the optimizer has stepped since, so they pile up; clear them "
-            "after every optimizer step"
-        )
+        text = said("StaleGradients.kept", parameter=parameter)
         return [
             entry.finding(
                 self.name,
@@ -136,10 +126,7 @@ class LearningRate:
         layer = max(moved, key=lambda layer: moved[layer])
         value = moved[layer]
         if value > self.update:
-            text = (
-                f"the optimizer moved its weights by {value:.3g} times their own norm in one step, threshold "
-                f"{self.update:g}, usual 0.001: the learning rate is too high; lower it"
-            )
+            text = said("LearningRate.moved")
             return [self._found(entry, layer, value, self.update, text)]
         if entry.loss is None or not math.isfinite(entry.loss) or value <= self.update / 10:
             return []
@@ -149,14 +136,10 @@ class LearningRate:
         usual = sorted(losses)[len(losses) // 2]
         if usual <= 0 or entry.loss <= self.spike * usual:
             return []
-        text = (
-            f"the loss jumps to {entry.loss:.3g}, {entry.loss / usual:.3g} times its running median, threshold "
-            f"{self.spike:g} times, and the optimizer moves these weights by {value:.3g} of their norm in one step: "
-            "the learning rate is too high; lower it"
-        )
+        text = said("LearningRate.jumps", times=entry.loss / usual, spike=self.spike, moved=value)
         return [self._found(entry, layer, entry.loss, self.spike * usual, text)]
 
-    def _found(self, entry: Observation, layer: str, value: float, threshold: float, text: str) -> Finding:
+    def _found(self, entry: Observation, layer: str, value: float, threshold: float, text: Said) -> Finding:
         action = "optimizer.param_groups[0].update(lr=0.1 * optimizer.param_groups[0]['lr'])"
         return entry.finding(
             self.name, "warning", (layer, ""), t=None, value=value, threshold=threshold, text=text, action=action,

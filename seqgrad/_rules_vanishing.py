@@ -10,6 +10,7 @@ import torch
 
 from seqgrad import _figures
 from seqgrad._finding import Finding
+from seqgrad._finding_text import said
 from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import share, submodule
 from seqgrad._series import Series
@@ -58,11 +59,7 @@ class Underflow:
         tight = top < HALF_TINY * 1e3
         zeros = int((alive & (scaled == 0)).sum())
         factor = 2.0 ** math.ceil(math.log2(entry.scale * 2.0**14 / max(top, HALF_TINY)))
-        text = (
-            f"the float16 gradient underflows: ||dL/dh_t|| is {float(scaled[t, n]):.3g} at t={t}, sample {n}, below "
-            f"{HALF_TINY:.2g}, which float16 stores as 0 ({int(lost.sum())} of {int(alive.sum())} steps, {zeros} "
-            f"exactly 0; largest {top:.3g}); scale the loss up"
-        )
+        text = said("Underflow.lost", lost=int(lost.sum()), steps=int(alive.sum()), zeros=zeros, largest=top)
         action = f"torch.amp.GradScaler({facts.device!r}, init_scale={min(factor, 2.0**24):g}).scale(loss).backward()"
         return entry.finding(
             self.name, "warning" if tight else "info", series, t=t, sample=n, value=float(scaled[t, n]),
@@ -142,14 +139,10 @@ class Vanishing:
         if lost < max(2.0, _STRETCH * len(seen.profile)):
             return None
         t = seen.timestep(lag)
-        where = "after" if series.reverse else "before"
-        weight = "" if rest is None else f", and all steps from there on make {rest:.2g} of dW_hh"
+        side = "after" if series.reverse else "before"
+        tail = {} if rest is None else {"rest": rest}
         n = int(series.grad_h[t].argmin())
-        text = (
-            f"the gradient vanishes: from t={t} on (weakest in sample {n}) ||dL/dh_t|| is below {self.rel:g} of what "
-            f"it is where the loss enters, at the end {value:.2g}{weight}; what happens {where} t={t} is not learnt; "
-            + _cure_text(series)
-        )
+        text = said("Vanishing.gone" if rest is None else "Vanishing.share", side=side, cure=_cure_word(series), **tail)
         return entry.finding(
             self.name, "warning", series, t=t, sample=n, value=value, threshold=self.rel, text=text,
             action=cure(series), phase="backward",
@@ -187,19 +180,15 @@ class Vanishing:
         if reach >= len(seen.profile) - 1:
             return None
         t = seen.timestep(reach)
-        text = (
-            f"each step passes on {factor:.3g} of its gradient, so of a loss at the end of the sequence less than "
-            f"{self.rel:g} is left from t={t} on backwards; other losses keep ||dL/dh_t|| up there and hide it. If "
-            "the task needs a longer memory, " + _cure_text(series)
-        )
+        text = said("Vanishing.hidden", rel=self.rel, cure=_cure_word(series))
         return entry.finding(
             self.name, "info", series, t=t, value=factor, threshold=self.rel ** (1 / (len(seen.profile) - 1)),
             text=text, action=cure(series), phase="backward",
         )  # fmt: skip
 
 
-def _cure_text(series: Series) -> str:
-    return "open its gate for longer memories" if series.cell in ("lstm", "gru") else "give W_hh singular values of 1"
+def _cure_word(series: Series) -> str:
+    return "gate" if series.cell in ("lstm", "gru") else "matrix"
 
 
 def cure(series: Series) -> str:

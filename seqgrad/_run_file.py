@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 FORMAT = 1
+ARCHIVE = b"PK"  # how a zip file begins, such as a saved record
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -66,7 +67,7 @@ def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
         for at, line in enumerate(file, 1):
             if torn(line):
                 if first:
-                    raise ValueError(foreign(name))
+                    raise ValueError(foreign(name, line))
                 yield {"kind": "torn", "line": at}
                 return
             if not line.strip():
@@ -82,7 +83,7 @@ def parse(line: bytes, name: str, at: int, first: bool) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except ValueError as error:  # UnicodeDecodeError is one too
-        raise ValueError(foreign(name) if first else f"{name} is damaged at line {at} ({error})") from error
+        raise ValueError(foreign(name, line) if first else f"{name} is damaged at line {at} ({error})") from error
     if not isinstance(entry, dict) or (first and (entry.get("kind") != "run" or "seqgrad" not in entry)):
         raise ValueError(foreign(name) if first else f"{name} is damaged at line {at}: expected a JSON object")
     if entry.get("kind") == "run" and entry.get("format") != FORMAT:
@@ -93,6 +94,11 @@ def parse(line: bytes, name: str, at: int, first: bool) -> dict[str, Any]:
     return entry
 
 
-def foreign(name: str) -> str:
-    """What to say of a file that is not ours."""
+def foreign(name: str, start: bytes = b"") -> str:
+    """What to say of a file that is not ours, or of a saved record, by how it begins."""
+    if start.startswith(ARCHIVE):
+        return (
+            f"{name} is an archive, perhaps a saved record, and not a run file; `seqgrad report {name}` shows one, "
+            "seqgrad.GradientRecord.load reads it"
+        )
     return f"{name} is not a run file; expected what seqgrad.sinks.JSONL or History.save wrote"

@@ -9,14 +9,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqgrad import _html, display, rules
+from seqgrad import _html, _run_comparison, display, rules
 from seqgrad._finding import worst_first
 from seqgrad._observation import Observation
 from seqgrad._page import environment, figure, page, png, write_whole
+from seqgrad._record_file import written_with
 from seqgrad._record_text import sparkline
+from seqgrad._run_comparison import strayed
+from seqgrad._run_file import ARCHIVE
+from seqgrad._run_words import WORDS, odd_ones, say
+from seqgrad._speech import number
 from seqgrad._tail import Tail
 from seqgrad.history import History
 from seqgrad.record import GradientRecord
+from seqgrad.suggest import suggest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,67 +31,30 @@ if TYPE_CHECKING:
 
 DRAWN = 4  # series per run that get figures; the table has them all
 FINDINGS = 200  # per run; the newest
+ADVICE = 5  # suggestions per run
+RECORD = "record"  # kind of a header: a saved record
 OPEN = 5  # findings that are not folded away, lest the figures stand far below
 
 STYLE = """
-body{max-width:80rem}h1,h2,h3,p,.claims{max-width:46rem}h3{margin:2rem 0 .3rem;font-size:1.1rem}
-.pair{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,28rem),1fr));gap:0 1.5rem}
+body{max-width:80rem}h1,h2,h3,p,.claims,.advice{max-width:46rem}h3{margin:2rem 0 .3rem;font-size:1.1rem}
+.pair{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,28rem),1fr));gap:0 1.5rem}
 .wide{overflow-x:auto;margin:1rem 0;border:1px solid var(--line);border-radius:.4rem}
 table{border-collapse:collapse;font-size:.88rem;width:100%}
-th,td{padding:.35rem .6rem;text-align:left;white-space:nowrap}
-th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--line)}td svg{vertical-align:middle}
-tr+tr td{border-top:1px solid var(--line)}td{font-variant-numeric:tabular-nums}
+th,td{padding:.35rem .6rem;text-align:left}td{white-space:nowrap;font-variant-numeric:tabular-nums}
+th{color:var(--soft);font-weight:600;border-bottom:1px solid var(--line);vertical-align:bottom;line-height:1.3}
+td svg{vertical-align:middle}tr+tr td{border-top:1px solid var(--line)}
 .error{color:var(--bad)}.warning{color:var(--fixed)}.info{color:var(--soft)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.1rem 1rem;max-width:46rem}dt{color:var(--soft)}
 summary{cursor:pointer;color:var(--link);padding:.3rem 0}
-dd{margin:0;overflow-wrap:anywhere}
+dd{margin:0;overflow-wrap:anywhere}.advice li{margin:.6rem 0}
+.call{display:block;overflow-x:auto;white-space:pre-wrap;font-size:.85rem;color:var(--ink);background:var(--box);
+border-radius:.3rem;padding:.25rem .5rem;margin:.25rem 0}
+@media(max-width:40rem){.wide thead{display:none}.wide table,.wide tbody,.wide tr,.wide td{display:block}
+.wide td{display:flex;justify-content:space-between;gap:1rem;text-align:right!important;white-space:normal;
+overflow-wrap:anywhere;padding:.2rem .7rem}.wide td::before{content:attr(data-label);color:var(--soft);text-align:left}
+.wide td:first-child{font-weight:600;padding-top:.6rem}.wide td:last-child{padding-bottom:.6rem}
+.wide td+td{border-top:0}.wide tr+tr{border-top:1px solid var(--line)}tr+tr td{border-top:0}.wide svg{flex:none}}
 """
-
-TEXT = {
-    "en": {
-        "title": "Gradients of a training", "titles": "Gradients of {0} trainings", "runs": "Runs",
-        "compared": "The last recorded gradient of every run",
-        "compared.caption": "Series {0}, each run at its last recorded step.",
-        "span": "{0} recorded steps, from step {1} to step {2}.", "record": "A saved record, {0} passes of {1} series.",
-        "empty": "This run has no recorded step yet.",
-        "torn": "Its last line is torn and was left out: the run was being written, or was killed.",
-        "loss": "loss", "findings": "Findings", "older": "{0} older findings are left out.", "more": "{0} more",
-        "series": "Series",
-        "drawn": "Figures show the {0} series that stray farthest from a level gradient; the table has all {1}.",
-        "heatmap.caption": "Norm of the gradient by training step and timestep, on a log scale.",
-        "flow.caption": "The same norm at a few training steps, first to last.",
-        "heatmap.alt": "Map of the gradient norm of {0} over {1} recorded steps and up to {2} timesteps: {3}.",
-        "flow.alt": "Curves of the gradient norm of {0} by timestep at training steps {1} to {2}; at the last it goes "
-        "from {3} at t=0 to {4} at t={5}.",
-        "compare.alt": "Curves of the gradient norm of {0} by timestep, one for each of the runs {1}.",
-        "range": "from {0:.3g} to {1:.3g}", "no range": "no positive finite value",
-        "zeros": "{0} exact zeros", "bad": "{0} NaN or Inf", "environment": "Environment",
-        "written": "This page was written by", "since": "since step {0}",
-    },
-    "es": {
-        "title": "Los gradientes de un entrenamiento", "titles": "Los gradientes de {0} entrenamientos",
-        "runs": "Entrenamientos", "compared": "El último gradiente registrado de cada entrenamiento",
-        "compared.caption": "Serie {0}, cada entrenamiento en su último paso registrado.",
-        "span": "{0} pasos registrados, del paso {1} al paso {2}.",
-        "record": "Un registro guardado: {0} pasadas de {1} series.",
-        "empty": "Este entrenamiento aún no tiene ningún paso registrado.",
-        "torn": "Su última línea está cortada y se dejó fuera: se estaba escribiendo o el proceso fue interrumpido.",
-        "loss": "pérdida", "findings": "Hallazgos", "older": "Se omiten {0} hallazgos anteriores.", "more": "{0} más",
-        "series": "Series",
-        "drawn": "Las figuras muestran las {0} series que más se alejan de un gradiente parejo; la tabla las tiene "
-        "todas ({1}).",
-        "heatmap.caption": "Norma del gradiente por paso de entrenamiento y paso de tiempo, en escala logarítmica.",
-        "flow.caption": "La misma norma en algunos pasos de entrenamiento, del primero al último.",
-        "heatmap.alt": "Mapa de la norma del gradiente de {0} en {1} pasos registrados y hasta {2} pasos de tiempo: "
-        "{3}.",
-        "flow.alt": "Curvas de la norma del gradiente de {0} por paso de tiempo en los pasos de entrenamiento {1} a "
-        "{2}; en el último va de {3} en t=0 a {4} en t={5}.",
-        "compare.alt": "Curvas de la norma del gradiente de {0} por paso de tiempo, una por entrenamiento: {1}.",
-        "range": "de {0:.3g} a {1:.3g}", "no range": "ningún valor positivo y finito",
-        "zeros": "{0} ceros exactos", "bad": "{0} NaN o Inf", "environment": "Entorno",
-        "written": "Página escrita por", "since": "desde el paso {0}",
-    },
-}  # fmt: skip
 
 
 def load_runs(path: Path) -> dict[str, History]:
@@ -114,14 +83,15 @@ def load_runs(path: Path) -> dict[str, History]:
 def _is_record(path: Path) -> bool:
     """By its first bytes, whatever its name: a record is a zip file."""
     with open(path, "rb") as file:
-        return file.read(2) == b"PK"
+        return file.read(len(ARCHIVE)) == ARCHIVE
 
 
 def _of_record(path: Path) -> History:
     """A saved record as a history of one step, with what the rules find in it."""
     record = GradientRecord.load(path)
     seen = Observation.of_record(record)
-    facts = {"kind": "record", "passes": len(record._log.passes), "layers": ", ".join(map(repr, record.layers))}
+    facts: dict[str, Any] = {"kind": RECORD, "passes": len(record._log.passes), **written_with(path)}
+    facts["layers"] = {series.layer: series.cell for series in record._log.passes}
     run = History(None, header=facts if record.rank is None else {**facts, "rank": record.rank})
     found = worst_first([finding for rule in rules.default() for finding in rule.check(seen)])
     if record:
@@ -135,149 +105,166 @@ def write_runs(runs: Mapping[str, History], out: Path, *, lang: str = "en") -> P
     Raises:
         OSError: the page cannot be written.
     """
-    text = TEXT[lang]
-    title = text["title"] if len(runs) == 1 else text["titles"].format(len(runs))
+    title = _title(list(runs.values()), lang)
     body = [f"<main>\n<h1>{html.escape(title)}</h1>\n"]
     if len(runs) > 1:
         links = "".join(f'<li><a href="#run-{k}">{html.escape(name)}</a></li>' for k, name in enumerate(runs))
-        body.append(f'<nav aria-label="{text["runs"]}"><ol>{links}</ol></nav>\n{_comparison(runs, lang)}')
+        body.append(f'<nav aria-label="{say("contents", lang)}"><ol>{links}</ol></nav>\n')
+        body.append(_run_comparison.section(runs, lang))
     body += [_run(k, name, run, lang) for k, (name, run) in enumerate(runs.items())]
     versions = ", ".join(f"{name} {value}" for name, value in environment().items())
-    body.append(f'<p class="soft">{text["written"]} {html.escape(versions)}.</p>\n</main>\n')
+    body.append(f'<p class="soft">{say("written", lang)} {html.escape(versions)}.</p>\n</main>\n')
     write_whole(out, page(title, lang, "".join(body), STYLE))
     return out
 
 
-def _run(number: int, name: str, run: History, lang: str) -> str:
+def _title(runs: list[History], lang: str) -> str:
+    records = sum(map(_saved, runs))
+    if records not in (0, len(runs)):
+        return say("titles.mixed", lang)
+    kind = ".record" if records else ""
+    return say(f"title{kind}", lang) if len(runs) == 1 else say(f"titles{kind}", lang, len(runs))
+
+
+def _saved(run: History) -> bool:
+    """Whether it is a saved record, and no training."""
+    return run.header.get("kind") == RECORD
+
+
+def _run(place: int, name: str, run: History, lang: str) -> str:
     """The section of one run."""
-    text = TEXT[lang]
-    parts = [f'<section>\n<h2 id="run-{number}">{html.escape(name)}</h2>\n']
+    parts = [f'<section>\n<h2 id="run-{place}">{html.escape(name)}</h2>\n']
     if run.header.get("torn"):
-        parts.append(f"<p>{text['torn']}</p>\n")
-    if not len(run):
-        parts.append(f"<p>{text['empty']}</p>\n")
-    else:
-        if run.header.get("kind") == "record":
-            span = text["record"].format(run.header["passes"], len(run.series))
-        else:
-            span = text["span"].format(len(run), run.steps[0], run.steps[-1])
-        known = [entry.loss for entry in run.entries if entry.loss is not None]
-        last = run.entries[-1].loss
-        told = "" if last is None else f" {text['loss']}: {'NaN' if math.isnan(last) else f'{last:.4g}'}"
-        curve = f" {sparkline(known, text['loss'])}" if len(known) > 1 else ""
-        parts.append(f'<p class="lead">{span}{told}{curve}</p>\n')
-    parts.append(f"<h3>{text['findings']}</h3>\n{_findings(run.findings, lang)}")
+        parts.append(f"<p>{say('torn', lang)}</p>\n")
+    parts.append(_lead(run, lang) if len(run) else f"<p>{say('empty', lang)}</p>\n")
+    parts.append(f"<h3>{say('findings', lang)}</h3>\n{_findings(run.findings, lang)}{_advice(run, lang)}")
     if len(run):
-        parts.append(
-            f'<h3>{text["series"]}</h3>\n<div class="wide" tabindex="0">{_html.series_table(run, lang)}</div>\n'
-        )
+        table = _html.series_table(run, lang)
+        parts.append(f'<h3>{say("many", lang)}</h3>\n<div class="wide" tabindex="0">{table}</div>\n')
         parts.append(_figures(run, lang))
     rows = "".join(
-        f"<dt>{html.escape(str(key))}</dt><dd>{html.escape(_fact(value))}</dd>"
-        for key, value in run.header.items() if key not in ("kind", "torn")
+        f"<dt>{html.escape(_fact_name(key, lang))}</dt><dd>{html.escape(_fact(value, lang))}</dd>"
+        for key, value in run.header.items() if key not in ("kind", "torn", "passes")
     )  # fmt: skip
-    parts.append(f"<h3>{text['environment']}</h3>\n<dl>{rows}</dl>\n</section>\n")
+    parts.append(f"<h3>{say('environment', lang)}</h3>\n<dl>{rows}</dl>\n</section>\n")
     return "".join(parts)
 
 
-def _fact(value: Any) -> str:
+def _lead(run: History, lang: str) -> str:
+    """How much was recorded, and the loss."""
+    if _saved(run):
+        passes, series = run.header["passes"], len(run.series)
+        span = say(
+            "record", lang, passes=say("record.pass" if passes == 1 else "record.passes", lang, passes),
+            series=say("record.one" if series == 1 else "record.series", lang, series),
+        )  # fmt: skip
+    elif len(run) == 1:
+        span = say("span.one", lang, run.steps[0])
+    else:
+        span = say("span", lang, len(run), run.steps[0], run.steps[-1])
+    known = [entry.loss for entry in run.entries if entry.loss is not None]
+    last = run.entries[-1].loss
+    told = "" if last is None else f" {say('loss', lang)}: {number(last, lang, '.4g')}"
+    curve = f" {sparkline(known, say('loss', lang), lang)}" if len(known) > 1 else ""
+    return f'<p class="lead">{span}{told}{curve}</p>\n'
+
+
+def _fact_name(key: str, lang: str) -> str:
+    """What a key of a header means, where it is one of ours."""
+    return say(f"header.{key}", lang) if f"header.{key}" in WORDS else key
+
+
+def _fact(value: Any, lang: str) -> str:
     """A header's value on one line."""
     if isinstance(value, dict):
-        return ", ".join(f"{key or 'model'}: {_fact(item)}" for key, item in value.items())
-    return ", ".join(map(_fact, value)) if isinstance(value, list) else str(value)
+        return ", ".join(f"{key or say('itself', lang)}: {_fact(item, lang)}" for key, item in value.items())
+    return ", ".join(_fact(item, lang) for item in value) if isinstance(value, list) else str(value)
 
 
 def _findings(found: list[Finding], lang: str) -> str:
-    """Findings as a list, worst first, which also a narrow screen can show; their messages are English."""
-    text, words = TEXT[lang], _html.WORDS[lang]
+    """Findings as a list, worst first, which also a narrow screen can show."""
     if not found:
-        return f"<p>{words['none']}</p>\n"
+        return f"<p>{say('none', lang)}</p>\n"
     order = {"error": 0, "warning": 1, "info": 2}
     shown = sorted(found[-FINDINGS:], key=lambda one: order[one.severity])
-    older = f"<p>{text['older'].format(len(found) - FINDINGS)}</p>\n" if len(found) > FINDINGS else ""
-    items = []
-    for one in shown:
-        spot = [one.key] * bool(one.key) + [f"t={one.t}"] * (one.t is not None)
-        spot += [text["since"].format(one.step)] * (one.step is not None)
-        items.append(
-            f'<li class="{one.severity}"><span class="verdict">{_html.SIGNS[one.severity]} {words[one.severity]}: '
-            f'{html.escape(one.rule)}</span> <span class="soft">· {html.escape(" · ".join(spot))}</span>'
-            f'<p lang="en">{html.escape(one.message)}</p></li>\n'
-        )
+    older = f"<p>{say('older', lang, len(found) - FINDINGS)}</p>\n" if len(found) > FINDINGS else ""
+    items = [_finding(one, lang) for one in shown]
     first, rest = items[:OPEN], items[OPEN:]
     folded = (
-        f"<details><summary>{text['more'].format(len(rest))}</summary>\n"
+        f"<details><summary>{say('more', lang, len(rest))}</summary>\n"
         f'<ul class="claims">{"".join(rest)}</ul></details>\n'
     )
     return f'<ul class="claims">{"".join(first)}</ul>\n{folded if rest else ""}{older}'
 
 
+def _finding(one: Finding, lang: str) -> str:
+    spot = [one.key] * bool(one.key) + [f"t={one.t}"] * (one.t is not None)
+    spot += [say("since", lang, one.step)] * (one.step is not None)
+    text = one.text(lang)
+    english = ' lang="en"' if lang != "en" and text == one.message else ""  # a rule that knows no other language
+    call = _call(one.action) if one.action else ""
+    return (
+        f'<li class="{one.severity}"><span class="verdict">{_html.sign(one, lang)}: {html.escape(one.title(lang))}'
+        f'</span> <span class="soft">· {html.escape(" · ".join(spot))}</span>'
+        f"<p{english}>{html.escape(text.removesuffix(f': {one.action}'))}</p>{call}</li>\n"
+    )
+
+
+def _call(source: str) -> str:
+    """A call to copy; where the screen is narrow its lines break behind parentheses, never inside a name."""
+    return f'<code class="call">{html.escape(source).replace("(", "(<wbr>")}</code>'
+
+
+def _advice(run: History, lang: str) -> str:
+    """The most promising changes, each with its call; why is told by the findings above."""
+    best = suggest(run, lang=lang)[:ADVICE]
+    items = "".join(f"<li>{html.escape(one.change)}{_call(one.call)}</li>" for one in best)
+    return f'<h3>{say("advice", lang)}</h3>\n<ol class="advice">{items}</ol>\n' if best else ""
+
+
 def _figures(run: History, lang: str) -> str:
     """Map and curves of the series that stray farthest from a ratio of 1, NaN first."""
-    text = TEXT[lang]
     names = [name for name in run.series if "grad_h" in run.quantities(name)]
-    chosen = sorted(names, key=lambda name: -_strayed(run, name))[:DRAWN]
-    parts = [f"<p>{text['drawn'].format(len(chosen), len(names))}</p>\n"] if len(chosen) < len(names) else []
+    chosen = sorted(names, key=lambda name: -strayed(run, name))[:DRAWN]
+    parts = [f"<p>{say('drawn', lang, len(chosen), len(names))}</p>\n"] if len(chosen) < len(names) else []
     for name in chosen:
-        row = next(entry.series[name] for entry in reversed(run.entries) if name in entry.series)
-        norm = row.norms["grad_h"].tolist()
+        rows = [row for entry in run.entries if (row := entry.series.get(name)) is not None and "grad_h" in row.norms]
+        norm = rows[-1].norms["grad_h"].tolist()
         steps = [entry.step for entry in run.entries if name in entry.series]
-        flow = text["flow.alt"].format(
-            name, steps[0], steps[-1], *(f"{v:.3g}" for v in (norm[0], norm[-1])), len(norm) - 1
-        )
+        ends = *(number(value, lang) for value in (norm[0], norm[-1])), len(norm) - 1
         parts.append(f"<h3>{html.escape(name)}</h3>\n" + '<div class="pair">\n')
         if len(steps) > 1:
-            parts.append(_picture(run, "heatmap", name, _heatmap_alt(run, name, lang), lang))
-        parts.append(_picture(run, "flow", name, flow, lang) + "</div>\n")
+            alt = say("flow.alt", lang, name, steps[0], steps[-1], *ends)
+            parts.append(_picture(run, "heatmap", name, _heatmap_alt(run, name, lang), "heatmap.caption", lang))
+            parts.append(_picture(run, "flow", name, alt, "flow.caption", lang))
+        else:
+            alt = say("flow.alt.one", lang, name, *ends)
+            parts.append(_picture(run, "flow", name, alt, "flow.caption.one", lang))
+        parts.append("</div>\n")
     return "".join(parts)
 
 
-def _picture(run: History, kind: str, name: str, alt: str, lang: str) -> str:
-    def draw(dark: bool) -> Figure:
-        return display.figure(run, kind, name=name, lang=lang, theme="dark" if dark else "light")
-
-    return figure(*png(draw), alt, TEXT[lang][f"{kind}.caption"])
-
-
-def _heatmap_alt(run: History, name: str, lang: str) -> str:
-    text = TEXT[lang]
-    rows = [entry.series[name].norms["grad_h"].tolist() for entry in run.entries if name in entry.series]
-    values = [value for row in rows for value in row]
-    real = [v for v in values if 0 < v < math.inf]
-    facts = [text["range"].format(min(real), max(real)) if real else text["no range"]]
-    zeros, bad = sum(v == 0 for v in values), sum(not math.isfinite(v) for v in values)
-    facts += [text["zeros"].format(zeros)] * bool(zeros) + [text["bad"].format(bad)] * bool(bad)
-    return text["heatmap.alt"].format(name, len(rows), max(map(len, rows)), ", ".join(facts))
-
-
-def _strayed(run: History, name: str) -> float:
-    """How far the ratio ever was from 1, in powers of e; inf with a NaN or a zero."""
-    ratios = [entry.series[name].figures.get("ratio", 1.0) for entry in run.entries if name in entry.series]
-    return max((abs(math.log(r)) if 0 < r < math.inf else math.inf for r in ratios), default=0.0)
-
-
-def _comparison(runs: Mapping[str, History], lang: str) -> str:
-    """The last curve of every run, for the series that most of them have."""
-    text = TEXT[lang]
-    last = {name: run.entries[-1].series for name, run in runs.items() if len(run)}
-    count: dict[str, int] = {}
-    for series in last.values():
-        for name in series:
-            count[name] = count.get(name, 0) + ("grad_h" in series[name].norms)
-    if not count or max(count.values()) < 2:
-        return ""
-    name = max(count, key=lambda key: count[key])
-    curves = [
-        display.Curve(run, series[name].norms["grad_h"].tolist(), series[name].reverse)
-        for run, series in last.items() if name in series and "grad_h" in series[name].norms
+def _picture(run: History, kind: str, name: str, alt: str, caption: str, lang: str) -> str:
+    curves = [] if kind != "flow" or not _saved(run) else [
+        display.Curve(name, run.entries[-1].series[name].norms["grad_h"].tolist(), run.reverse(name))
     ]  # fmt: skip
 
     def draw(dark: bool) -> Figure:
-        with display.theme("dark" if dark else "light"):
+        theme = "dark" if dark else "light"
+        if not curves:
+            return display.figure(run, kind, name=name, lang=lang, theme=theme)
+        with display.theme(theme):  # a record has no training steps to name
             sheet, ax = display.blank()
-            display.GradientFlowDisplay(curves, lang=lang).plot(ax, x="lag", title=name)
+            display.GradientFlowDisplay(curves, lang=lang).plot(ax)
         return sheet
 
-    alt = text["compare.alt"].format(name, ", ".join(curve.label for curve in curves))
-    caption = html.escape(text["compared.caption"].format(name))
-    return f"<h2>{text['compared']}</h2>\n{figure(*png(draw), alt, caption)}"
+    return figure(*png(draw), alt, say(caption, lang))
+
+
+def _heatmap_alt(run: History, name: str, lang: str) -> str:
+    rows = [entry.series[name].norms["grad_h"].tolist() for entry in run.entries if name in entry.series]
+    values = [value for row in rows for value in row]
+    real = [v for v in values if 0 < v < math.inf]
+    facts = [say("range", lang, min(real), max(real)) if real else say("no range", lang)]
+    facts += odd_ones(values, lang)
+    return say("heatmap.alt", lang, name, len(rows), max(map(len, rows)), ", ".join(facts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -12,56 +13,64 @@ import click
 
 from seqgrad import _run_file
 from seqgrad._finding import Finding
+from seqgrad._run_words import say
 from seqgrad._spark import MARKS, spark
+from seqgrad._speech import number
 from seqgrad._tail import Tail
 from seqgrad._terminal import blocks, interactive, no_color
 from seqgrad.history import History
 
 SEVERITY = {"info": ("·", "cyan"), "warning": ("!", "yellow"), "error": ("✗", "red")}
 SHOWN = 8  # findings
-_HEAD = ("series", "gradient, t to the right", "at t=0", "at t=T-1", "ratio", "horizon", "ratio, over training")
+WIDTH = 100  # columns of text where there is no terminal to ask
+_HEAD = ("series", "show.curve", "first", "last", "ratio", "horizon", "show.trend")
 _SPARED = (6, 2, 3, 1)  # columns that a narrow terminal goes without, the first to go first
 
 
-def short(value: float | None) -> str:
+def short(value: float | None, lang: str) -> str:
     """Three digits; a dash for what is not there."""
-    return "-" if value is None else "NaN" if math.isnan(value) else f"{value:.3g}"
+    return "-" if value is None else number(value, lang)
 
 
 class View:
     """A history ready to be shown.
 
-    ``titles`` say which run it is, ``rows`` hold a list of cells per series, ``findings`` the newest, worst last.
+    ``titles`` say which run it is, ``head`` names the columns, ``rows`` hold a list of cells per series, ``findings``
+    are the newest, ``notes`` stand above them.
     """
 
-    def __init__(self, tail: Tail, *, unicode: bool, width: int) -> None:
+    def __init__(self, tail: Tail, *, unicode: bool, width: int, lang: str = "en") -> None:
         history = tail.history
-        self.unicode, self.width = unicode, width
-        self.titles = _titles(tail)
+        self.unicode, self.width, self.lang = unicode, width, lang
+        self.titles = _titles(tail, lang)
+        self.head = [say(name, lang) for name in _HEAD]
         room = max(8, min(32, (width - 62) // 2))
-        self.rows = [row for name in history.series if (row := _row(history, name, room, unicode))]
-        self.marks = _marks_used(self.rows, unicode)
+        self.rows = [row for name in history.series if (row := _row(history, name, room, unicode, lang))]
+        self.marks = _marks_used(self.rows, unicode, lang)
         self.findings = history.findings[-SHOWN:]
-        self.earlier = len(history.findings) - len(self.findings)
+        earlier = len(history.findings) - len(self.findings)
+        self.notes = [] if self.findings else [say("show.none", lang)]
+        self.notes += [say("show.older", lang, n=earlier)] * bool(earlier)
 
 
-def _titles(tail: Tail) -> list[str]:
+def _titles(tail: Tail, lang: str) -> list[str]:
     history = tail.history
-    facts = [f"{name} {history.header[name]}" for name in ("seqgrad", "torch", "device") if name in history.header]
+    known = {"seqgrad": "seqgrad", "torch": "torch", "device": say("header.device", lang)}
+    facts = [f"{word} {history.header[name]}" for name, word in known.items() if name in history.header]
     steps = history.steps
     lines = [f"{tail.path.name}  {', '.join(facts)}"]
     if not steps:
-        lines.append("no step recorded yet")
+        lines.append(say("show.empty", lang))
     else:
         loss = history.entries[-1].loss
-        told = "" if loss is None else f", loss {short(loss)}"
-        lines.append(f"step {steps[-1]}{told}  ({len(steps)} recorded steps since step {steps[0]})")
+        told = "" if loss is None else say("show.loss", lang, loss=short(loss, lang))
+        lines.append(say("show.step", lang, step=steps[-1], loss=told, n=len(steps), first=steps[0]))
     if tail.torn:
-        lines.append("the last line is torn and was left out: it is being written, or its writer was killed")
+        lines.append(say("show.torn", lang))
     return lines
 
 
-def _row(history: History, name: str, room: int, unicode: bool) -> list[str] | None:
+def _row(history: History, name: str, room: int, unicode: bool, lang: str) -> list[str] | None:
     """Cells of one series, from the newest entry that has it."""
     entry = next((one for one in reversed(history.entries) if name in one.series), None)
     norms = None if entry is None else entry.series[name].norms.get("grad_h")
@@ -70,57 +79,60 @@ def _row(history: History, name: str, room: int, unicode: bool) -> list[str] | N
     values, figures = norms.tolist(), entry.series[name].figures
     past = history.figures(name).get("ratio", [])
     seen = [ratio for ratio, one in zip(past, history.entries, strict=True) if name in one.series]
-    label = name + (" (reverse)" if entry.series[name].reverse else "")
+    label = name + (f" ({say('reverse', lang)})" if entry.series[name].reverse else "")
     horizon = figures.get("horizon")
     return [
         label + ("" if entry.step == history.steps[-1] else f" @{entry.step}"),
         spark(values, room, blocks=unicode),
-        short(values[0]),
-        short(values[-1]),
-        short(figures.get("ratio")),
-        "-" if horizon is None or math.isnan(horizon) else f"{horizon:.0f} of {len(values) - 1}",
+        short(values[0], lang),
+        short(values[-1], lang),
+        short(figures.get("ratio"), lang),
+        "-" if horizon is None or math.isnan(horizon) else say("of", lang, f"{horizon:.0f}", len(values) - 1),
         spark(seen, room, blocks=unicode),
     ]
 
 
-def _marks_used(rows: list[list[str]], unicode: bool) -> str:
+def _marks_used(rows: list[list[str]], unicode: bool, lang: str) -> str:
     curves = "".join(row[1] + row[-1] for row in rows)
-    notes = zip(MARKS[unicode], ("exactly 0", "NaN or Inf"), strict=True)
+    notes = zip(MARKS[unicode], (say("zero", lang), say("bad", lang)), strict=True)
     return "   ".join(f"{sign} {word}" for sign, word in notes if sign in curves)
 
 
-def sentence(finding: Finding) -> str:
+def heading(finding: Finding, lang: str) -> str:
+    """Severity and rule."""
+    return f"{say(finding.severity, lang)} {finding.title(lang)}"
+
+
+def sentence(finding: Finding, lang: str = "en") -> str:
     """Severity, rule and message in one line; the step too, which most messages name themselves."""
-    told = finding.step is None or finding.message.startswith(f"step {finding.step},")
-    step = "" if told else f" at step {finding.step}"
-    return f"{finding.severity} {finding.rule}{step}: {finding.message}"
+    text = finding.text(lang)
+    told = finding.step is None or text.startswith((f"step {finding.step},", f"paso {finding.step},"))
+    step = "" if told else say("show.at", lang, step=finding.step)
+    return f"{heading(finding, lang)}{step}: {text}"
 
 
-def plain(view: View, width: int = 100) -> str:
-    """The view as plain text."""
+def plain(view: View, *, every_column: bool = True) -> str:
+    """The view as plain text, in its width but for the table where ``every_column`` is wanted."""
     lines = [*view.titles, ""]
     if view.rows:
-        table = [list(_HEAD), *view.rows]
+        table = [view.head, *view.rows]
         widths = [max(len(row[k]) for row in table) for k in range(len(_HEAD))]
-        right = range(2, 6)
+        columns, right = range(len(_HEAD)) if every_column else fitting(view), range(2, 6)
         for row in table:
-            cells = [c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
+            cells = (row[k].rjust(widths[k]) if k in right else row[k].ljust(widths[k]) for k in columns)
             lines.append("  ".join(cells).rstrip())
         lines += [view.marks] if view.marks else []
-    lines.append("")
-    if not view.findings:
-        lines.append("no findings")
-    if view.earlier:
-        lines.append(f"{view.earlier} earlier findings are left out")
+    lines += ["", *view.notes]
     for finding in view.findings:
         sign = SEVERITY[finding.severity][0] if view.unicode else "-"
-        lines.append(textwrap.fill(sentence(finding), width, initial_indent=f"{sign} ", subsequent_indent="  "))
+        text = sentence(finding, view.lang)
+        lines.append(textwrap.fill(text, view.width, initial_indent=f"{sign} ", subsequent_indent="  "))
     return "\n".join(lines)
 
 
 def fitting(view: View) -> list[int]:
     """The columns that stand side by side in the view's width with every cell whole; series, ratio and horizon stay."""
-    wide = [max(len(row[k]) for row in [list(_HEAD), *view.rows]) + 2 for k in range(len(_HEAD))]
+    wide = [max(len(row[k]) for row in [view.head, *view.rows]) + 2 for k in range(len(_HEAD))]
     columns = list(range(len(_HEAD)))
     for spared in _SPARED:
         if sum(wide[k] for k in columns) > view.width:
@@ -139,18 +151,15 @@ def rich_view(view: View) -> Any:
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
         columns = fitting(view)
         for k in columns:
-            table.add_column(_HEAD[k], justify="right" if 2 <= k < 6 else "left", no_wrap=k > 0, overflow="fold")
+            table.add_column(view.head[k], justify="right" if 2 <= k < 6 else "left", no_wrap=k > 0, overflow="fold")
         for row in view.rows:
             table.add_row(*[Text(row[k], style="cyan" if k in (1, 6) else "") for k in columns])
         parts += [table, Text(view.marks, style="dim"), Text("")]
-    if not view.findings:
-        parts.append(Text("no findings", style="dim"))
-    if view.earlier:
-        parts.append(Text(f"{view.earlier} earlier findings are left out", style="dim"))
+    parts += [Text(note, style="dim") for note in view.notes]
     for finding in view.findings:
         sign, color = SEVERITY[finding.severity]
-        head = f"{finding.severity} {finding.rule}"
-        rest = sentence(finding).removeprefix(head)
+        head = heading(finding, view.lang)
+        rest = sentence(finding, view.lang).removeprefix(head)
         parts.append(Text.assemble((f"{sign} ", color), (head, f"bold {color}"), rest))
     return Group(*parts)
 
@@ -170,31 +179,35 @@ def summary(tail: Tail) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def once(tail: Tail, *, as_json: bool) -> None:
-    """Print the run as it stands."""
+def once(tail: Tail, *, as_json: bool, lang: str = "en") -> None:
+    """Print the run as it stands. A terminal's width is kept to with and without colours; a pipe gets every column."""
     if as_json:
         click.echo(_run_file.encode(summary(tail)), nl=False)
         return
     console = _console()
     if console is None:
-        click.echo(plain(View(tail, unicode=blocks(), width=100)))
+        person = interactive()
+        width = shutil.get_terminal_size().columns if person else WIDTH
+        click.echo(plain(View(tail, unicode=blocks(), width=width, lang=lang), every_column=not person))
     else:
-        console.print(rich_view(View(tail, unicode=blocks(), width=console.width)))
+        console.print(rich_view(View(tail, unicode=blocks(), width=console.width, lang=lang)))
 
 
-def follow(tail: Tail, *, as_json: bool, interval: float, wait: Callable[[float], None] = time.sleep) -> None:
+def follow(
+    tail: Tail, *, as_json: bool, interval: float, lang: str = "en", wait: Callable[[float], None] = time.sleep
+) -> None:
     """Show what comes until interrupted: a live view on a terminal, a line per step and finding elsewhere."""
     console = None if as_json else _console(redraw=True)
     if console is None:
         for line in _new_lines(tail, interval, wait):
-            text = _run_file.encode(line).rstrip("\n") if as_json else _told(tail, line)
+            text = _run_file.encode(line).rstrip("\n") if as_json else _told(tail, line, lang)
             click.echo(text)
         return
     from rich.live import Live
 
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as live:
         while True:
-            live.update(rich_view(View(tail, unicode=blocks(), width=console.width)), refresh=True)
+            live.update(rich_view(View(tail, unicode=blocks(), width=console.width, lang=lang)), refresh=True)
             wait(interval)
             tail.poll()
 
@@ -210,18 +223,18 @@ def _new_lines(tail: Tail, interval: float, wait: Callable[[float], None]) -> It
         yield from tail.poll()
 
 
-def _told(tail: Tail, line: dict[str, Any]) -> str:
+def _told(tail: Tail, line: dict[str, Any], lang: str) -> str:
     """A line of the file in words."""
     if line["kind"] == "finding":
-        return sentence(Finding.from_dict(line))
+        return sentence(Finding.from_dict(line), lang)
     if line["kind"] != "step":
-        return f"{tail.path.name}: a new run begins"
-    parts = [f"step {line['step']}"]
+        return say("show.begins", lang, name=tail.path.name)
+    parts = [f"{say('step', lang)} {line['step']}"]
     if "loss" in line:
-        parts.append(f"loss {short(_run_file.number(line['loss']))}")
+        parts.append(f"{say('loss', lang).lower()} {short(_run_file.number(line['loss']), lang)}")
     for name, one in line["series"].items():
         ratio = one.get("figures", {}).get("ratio")
-        parts.append(f"{name} ratio {short(None if ratio is None else _run_file.number(ratio))}")
+        parts.append(f"{name} {say('ratio', lang)} {short(None if ratio is None else _run_file.number(ratio), lang)}")
     return "  ".join(parts)
 
 

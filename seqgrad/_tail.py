@@ -57,7 +57,7 @@ class Tail:
                 lines.append(self._take(line))
         if self._line == 0:
             raise ValueError(f"{self.path} is empty; a run file starts with a header line" if not data
-                             else _run_file.foreign(str(self.path)))  # fmt: skip
+                             else _run_file.foreign(str(self.path), data))  # fmt: skip
         return lines
 
     def _take(self, line: bytes) -> dict[str, Any]:

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from seqgrad._finding import Finding, worst_first
+from seqgrad._finding_text import said, spoken
 from seqgrad._parameters import whole
 from seqgrad._rules_check import above_zero
+from seqgrad._rules_gradient import CLIP
 from seqgrad._watch import gather
 
 
@@ -69,13 +71,10 @@ def _judge(name: str, size: int, norm: float, nan: int, inf: int, max_norm: floa
     module, _, parameter = name.rpartition(".")
     if nan or inf:
         action = 'seqgrad.clip.grad_norm_(model.parameters(), 1.0, nonfinite="skip")'
-        text = (
-            f"{name}: its gradient holds {nan} NaN and {inf} Inf among {size} elements; leave this step out: {action}"
-        )
         value = math.nan if nan else math.inf
-        return Finding("NonFinite", "error", None, module, parameter, None, value, math.inf, text, action=action)
+        silent = Finding("NonFinite", "error", None, module, parameter, None, value, math.inf, "", action=action)
+        return spoken(silent, said("NonFinite.elements", nan=nan, inf=inf, size=size))
     if norm > max_norm:
-        action = "seqgrad.clip.grad_norm_(model.parameters(), 1.0)"
-        text = f"{name}: the norm of its gradient is {norm:.3g}, above {max_norm:g}; clip it: {action}"
-        return Finding("Exploding", "error", None, module, parameter, None, norm, max_norm, text, action=action)
+        silent = Finding("Exploding", "error", None, module, parameter, None, norm, max_norm, "", action=CLIP)
+        return spoken(silent, said("Exploding.parameter"))
     return None

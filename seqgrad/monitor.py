@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -15,8 +14,10 @@ from torch import Tensor, nn
 from seqgrad import rules as rules_module
 from seqgrad._block import Block
 from seqgrad._finding import Finding, worst_first
+from seqgrad._monitor_arguments import checked_layers, count, listed, number, scale, unwrap
 from seqgrad._observation import Observation
-from seqgrad._parameters import Clearing, Movement, named, norms, recurrent_layers, unconverted_layers
+from seqgrad._parameters import Clearing, Movement, named, norms
+from seqgrad._recorder import current_rank
 from seqgrad._rules_check import LAYOUT_STEPS
 from seqgrad._watch import graph_marker
 from seqgrad.history import History, run_header
@@ -61,7 +62,8 @@ class Monitor:
     anywhere, an exception inside the block (a later ``step()`` judges what was recorded by then), activation
     checkpointing (a recomputed forward counts once, in the backward that asked for it), torch.compile (with breaks in
     the graph at scheduled steps), and models wrapped by torch.compile, DataParallel or DistributedDataParallel, whose
-    prefixes the names leave out. Under torch.distributed every rank watches itself: findings carry its number. Nested
+    prefixes the names leave out. Complex layers show the size of their states and their parameters' gradients, and no
+    norms at each timestep. Under torch.distributed every rank watches itself: findings carry its number. Nested
     monitors, and two on one model, do not disturb each other.
 
     **AMP.** Hand the GradScaler to ``step`` *before* ``scaler.update()``: norms are divided by the scale that the
@@ -109,23 +111,27 @@ class Monitor:
         keep: int | None = 256,
         start: int = 0,
     ) -> None:
-        self.model = _unwrap(model)
-        self._layers = _checked_layers(self.model)
-        self.every, self.first = _count("every", every, 1), _count("first", first, 0)
-        self.log = bool(log)
-        self.rules = list(rules_module.default() if rules is None else rules)
+        self.model = unwrap(model)
+        self._layers = checked_layers(self.model)
+        self.every, self.first = count("every", every, 1), count("first", first, 0)
+        if not isinstance(log, bool):
+            meant = f": give it as sinks=[{type(log).__name__}(...)]" if isinstance(log, Sink) else ""
+            raise TypeError(f"log must be True or False, whether to observe steps 1, 2, 4, 8, ... below every, got "
+                            f"{type(log).__name__} {log!r}{meant}")  # fmt: skip
+        self.log = log
+        self.rules = rules_module.default() if rules is None else listed("rules", rules, rules_module.Rule)
         for rule in self.rules:
-            if not isinstance(rule, rules_module.Rule):
+            if not isinstance(rule, rules_module.Rule) or isinstance(rule, type):
                 raise TypeError(f"rules must have a name and check(observation), got {type(rule).__name__} {rule!r}")
-        self.sinks = list(sinks)
+        self.sinks = listed("sinks", sinks, Sink)
         for sink in self.sinks:
             if not isinstance(sink, Sink):
                 raise TypeError(f"sinks must be seqgrad.sinks, such as sinks.JSONL(path), got {type(sink).__name__}")
         if on_finding not in ("warn", "raise", None) and not callable(on_finding):
             raise ValueError(f'on_finding must be "warn", "raise", a callable or None, got {on_finding!r}')
         self.on_finding = on_finding
-        self.start = _count("start", start, 0)
-        self.rank = _rank()
+        self.start = count("start", start, 0)
+        self.rank = current_rank()
         self.history = History(keep)
         self._step = self.start
         self._depth = 0
@@ -247,7 +253,7 @@ class Monitor:
 
     def _judge(self, step: int, blocks: list[Block], loss: Tensor | float | None, scaler: Any) -> list[Finding]:
         moved, self._moved = self._moved, None
-        seen = Block.observe(step, blocks, _number(loss), moved, _scale(scaler), self.history, self.rank)
+        seen = Block.observe(step, blocks, number(loss), moved, scale(scaler), self.history, self.rank)
         if not seen.record and not seen.facts:
             reason = "no seqgrad layer of the model ran with grad mode on"
             self._tell_once(f"nothing was recorded at step {step}: {reason} inside `with monitor:`")
@@ -323,69 +329,6 @@ class Monitor:
     def __repr__(self) -> str:
         layers = ", ".join(f"{name or type(m).__name__}" for name, m in self._layers.items())
         return f"<Monitor of {layers}: every {self.every} steps, at step {self._step}, {self.history!r}>"
-
-
-def _unwrap(model: nn.Module) -> nn.Module:
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}; pass the model")
-    while True:
-        inner = model._modules.get("_orig_mod")  # torch.compile's wrapper
-        if inner is None and isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            inner = model.module
-        if inner is None:
-            return model
-        model = inner
-
-
-def _checked_layers(model: nn.Module) -> dict[str, nn.Module]:
-    layers = recurrent_layers(model)
-    if layers:
-        return layers
-    theirs = unconverted_layers(model)
-    if theirs:
-        names = ", ".join(repr(name) for name in theirs[:3])
-        raise ValueError(
-            f"the model has no seqgrad layer, only torch.nn's recurrent layers ({names}), which no monitor sees into: "
-            "call seqgrad.convert_(model) first"
-        )
-    raise ValueError(
-        "the model has no recurrent layer to watch: build it with seqgrad.RNN, GRU or LSTM, or convert torch.nn's with "
-        "seqgrad.convert_(model)"
-    )
-
-
-def _count(name: str, value: int, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an int >= {least}, got {type(value).__name__} {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be an int >= {least}, got {value}")
-    return value
-
-
-def _rank() -> int | None:
-    distributed = torch.distributed
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else None
-
-
-def _number(loss: Tensor | float | None) -> Tensor | None:
-    if loss is None:
-        return None
-    value = loss.detach() if isinstance(loss, Tensor) else torch.tensor(float(loss), dtype=torch.float64)
-    if value.numel() != 1:
-        raise ValueError(f"loss must be a number or a tensor of one element, got shape {list(value.shape)}")
-    return value.reshape(())
-
-
-def _scale(scaler: Any) -> Callable[[], float]:
-    if scaler is None:
-        return lambda: 1.0
-    if isinstance(scaler, (int, float)) and not isinstance(scaler, bool):
-        if not (scaler > 0 and math.isfinite(scaler)):
-            raise ValueError(f"scaler must be a GradScaler or a positive number, got {scaler!r}")
-        return lambda: float(scaler)
-    if not hasattr(scaler, "get_scale"):
-        raise TypeError(f"scaler must be a torch.amp.GradScaler or its scale, got {type(scaler).__name__}")
-    return lambda: float(scaler.get_scale())
 
 
 def _explain(error: RuntimeError, block: Block) -> None:

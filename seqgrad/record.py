@@ -38,6 +38,7 @@ def record(model: nn.Module) -> RecordBlock:
     ``loss.backward()`` is what gets recorded. ``torch.autograd.grad(loss, inputs)`` and ``backward(inputs=...)`` ask
     for chosen gradients only and leave the record empty, and so do the transforms of ``torch.func``. A layer without
     any parameter or input that needs a gradient is recorded all the same: inside the block its output requires grad.
+    Complex layers have no norms: they run as torch's own operations, and the record says so where it is asked for one.
 
     Args:
         model: any module; its torch.nn layers stay invisible until ``seqgrad.convert_(model)`` has swapped them.

@@ -9,7 +9,7 @@ from pathlib import Path
 class Page(HTMLParser):
     """``tags`` in order with their attributes; ``open`` is empty at the end of a well-formed page."""
 
-    VOID = frozenset({"meta", "img", "source", "link", "br", "hr"})
+    VOID = frozenset({"meta", "img", "source", "link", "br", "hr", "wbr"})
 
     def __init__(self, source: Path | str) -> None:
         super().__init__()

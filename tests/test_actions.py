@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from telling import same_numbers
 from torch import Tensor, nn
 from zoo import BROKEN, H, I, Model, N, T, first_unit, noise, observed, quiet_rnn, zeros
 
 import seqgrad as sg
 from seqgrad._finding import NAMES
+from seqgrad._speech import LANGUAGES
 from seqgrad.rules import Finding
 
 SUGGESTED = {"input_size", "hidden_size", "setattr", "list"}  # what the calls of sg.suggest speak of, too
@@ -157,11 +159,16 @@ def test_every_message_ends_in_one_call_that_runs(run: Callable[[], list[Finding
     found = run()
     assert found
     for finding in found:
-        assert finding.message.endswith(f": {finding.action}")
+        for lang in LANGUAGES:
+            assert finding.text(lang).endswith(f": {finding.action}")
+        assert finding.case and finding.text("es") != finding.message and same_numbers(finding)
         run_call(finding.action, models[0])
     suggestions = sg.suggest(found, models[0])
     assert suggestions[0].call == found[0].action
-    for suggestion in suggestions:
+    spanish = sg.suggest(found, models[0], lang="es")
+    for suggestion, translated in zip(suggestions, spanish, strict=True):
+        assert suggestion.call == translated.call
+        assert suggestion.change != translated.change and suggestion.why != translated.why
         run_call(suggestion.call, models[0], {*NAMES, *SUGGESTED})
 
 

@@ -126,4 +126,4 @@ def test_clip_hits_light():
 def test_before_after_light():
     before, after = spread()[:, 12:13], spread()[:, 2:3]
     before[:5] = 0
-    return sheet(lambda ax: display.BeforeAfterDisplay(series(before), series(after)).plot(ax), "light")
+    return display.BeforeAfterDisplay(series(before), series(after)).plot(theme="light").figure_

@@ -285,7 +285,7 @@ def test_a_state_that_is_handed_on_and_grows_from_chunk_to_chunk_is_named():
         rnn(torch.randn(5, 3, 2), state)[0].sum().backward()
     (found,) = mon.step()
     assert (found.rule, found.series, found.t) == ("ExplodingState", "l0", 0)
-    assert found.action == "setattr(model.get_submodule(''), 'residual_scale', 0.2)"
+    assert found.action == "setattr(model, 'residual_scale', 0.2)"
 
 
 def test_large_inputs_and_bounded_cells_are_no_exploding_state():

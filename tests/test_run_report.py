@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
+from string import Formatter
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from runs import FINDINGS, STEPS, history, write
 
 import seqgrad as sg
 from seqgrad import _page, _run_report
+from seqgrad._run_words import WORDS, say
 from seqgrad.cli import main
 from seqgrad.experiments.texts import LANGUAGES
 
@@ -63,9 +65,9 @@ def test_page_asks_nothing_of_the_network(page):
 def test_every_series_has_its_figures_with_words_for_them(page):
     _, _, parsed, _ = page
     alts = [attrs["alt"] for attrs in parsed.all("img")]
-    assert len(alts) == 1 + 2 * 2 * 2  # the comparison; two figures of two series in two runs
+    assert len(alts) == 2 + 2 * 2 * 2  # two comparisons; two figures of two series in two runs
     assert all(len(alt) > 60 for alt in alts)
-    assert f"{STEPS}" in alts[1] and ("exact zeros" in alts[1] or "ceros exactos" in alts[1]) and "NaN" in alts[1]
+    assert f"{STEPS}" in alts[2] and ("exact zeros" in alts[2] or "ceros exactos" in alts[2]) and "NaN" in alts[2]
     assert len(parsed.all("source")) == len(alts)
 
 
@@ -91,7 +93,7 @@ def test_many_findings_are_folded_away_worst_first(tmp_path, monkeypatch):
 
 def test_torn_run_says_so_and_environment_is_named(page):
     lang, text, _, _ = page
-    assert text.count(_run_report.TEXT[lang]["torn"]) == 1
+    assert text.count(say("torn", lang)) == 1
     assert text.count("<dt>torch</dt>") == 2
 
 
@@ -101,16 +103,17 @@ def test_links_have_their_targets(page):
     assert {attrs["href"][1:] for attrs in parsed.all("a")} == {"run-0", "run-1"} <= targets
 
 
-def test_both_languages_have_every_text():
-    for texts in (_run_report.TEXT, _run_report._html.WORDS):
-        assert texts["en"].keys() == texts["es"].keys()
+@pytest.mark.parametrize("key", WORDS)
+def test_both_languages_fill_the_same_fields(key):
+    fields = [sorted(name for _, name, _, _ in Formatter().parse(text) if name is not None) for text in WORDS[key]]
+    assert fields[0] == fields[1]
 
 
 def test_in_a_browser_the_console_stays_empty(page, tmp_path):
     _, _, _, path = page
     dom, console = load(path, tmp_path)
     assert console == []
-    assert dom.count("<img") == 9
+    assert dom.count("<img") == 10
 
 
 def test_a_request_to_the_outside_would_be_seen(page, tmp_path):
@@ -137,11 +140,41 @@ def test_in_a_browser_it_fits_phone_and_wide_screen_in_light_and_dark(page, tmp_
     for found in (light, dark):
         assert found["width"] == width and found["needs"] <= width
         assert found["small"] == 0 and found["unnamed"] == 0
-        assert len(found["pictures"]) == 9
+        assert len(found["pictures"]) == 10
         assert all(picture["drawn"] > 0 and picture["alt"] for picture in found["pictures"])
     assert light["paper"] == "rgb(255, 255, 255)" and dark["paper"] == "rgb(21, 24, 29)"
     assert light["ink"] != dark["ink"]
     assert all(a["shown"] != b["shown"] for a, b in zip(light["pictures"], dark["pictures"], strict=True))
+
+
+def test_spanish_findings_and_advice_stand_on_a_spanish_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(_page, "DOTS_PER_INCH", 30)
+    rnn = sg.init.identity_(sg.RNN(3, 8), 0.5)
+    with (mon := sg.Monitor(rnn, on_finding=None)):
+        rnn(torch.zeros(40, 2, 3))[0][-1].sum().backward()
+    mon.step(loss=0.25)
+    _run_report.write_runs({"run": mon.history}, tmp_path / "x.html", lang="es")
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "! aviso: Gradiente que se desvanece" in text and "el gradiente se desvanece: a partir de t=29" in text
+    assert "Un paso registrado, el paso 0. Pérdida: 0,25" in text and 'lang="en"' not in text
+    assert "<h3>Qué probar, en este orden</h3>" in text and "<li>Usa capas con puertas" in text
+    assert "<dt>dispositivo</dt><dd>cpu</dd>" in text and "<dt>se observa cada</dt><dd>50</dd>" in text
+
+
+def test_a_finding_that_knows_no_spanish_is_marked_as_english(page):
+    lang, text, _, _ = page
+    assert ('<p lang="en">encoder.rnn l0 passes 100' in text) is (lang == "es")
+
+
+def test_runs_that_share_no_series_are_compared_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(_page, "DOTS_PER_INCH", 30)
+    other = sg.RNN(3, 8)
+    with (mon := sg.Monitor(other, on_finding=None)):
+        other(torch.randn(9, 2, 3))[0][-1].sum().backward()
+    mon.step()
+    _run_report.write_runs({"one": history(), "two": mon.history}, tmp_path / "x.html")
+    text = (tmp_path / "x.html").read_text(encoding="utf-8")
+    assert "one encoder.rnn.l0, two l0, by steps back from where backprop starts." in text
 
 
 def test_report_of_one_run_takes_its_name_and_speaks_json(tmp_path, monkeypatch):
@@ -191,8 +224,16 @@ def test_a_saved_record_is_reported_with_what_the_rules_find_in_it(tmp_path, mon
     result = call("report", tmp_path / "one.npz", "--lang", lang)
     assert result.exit_code == 0, result.output
     text = (tmp_path / "one.html").read_text(encoding="utf-8")
-    assert _run_report.TEXT[lang]["record"].format(1, 1) in text
-    assert "from t=29 on" in text  # 2^-10 < 1e-3
+    lead = {"en": "A saved record: one backward pass of one series.",
+            "es": "Un registro guardado: una pasada hacia atrás de una serie."}  # fmt: skip
+    assert f'<p class="lead">{lead[lang]}</p>' in text
+    assert {"en": "from t=29 on", "es": "a partir de t=29"}[lang] in text  # 2^-10 < 1e-3
+    assert {"en": "Gradients of a saved record", "es": "Los gradientes de un registro guardado"}[lang] in text
+    assert f"<dt>torch</dt><dd>{torch.__version__}</dd>" in text and "<dt>seqgrad</dt>" in text
+    assert {"en": "the model itself: rnn_tanh", "es": "el propio modelo: rnn_tanh"}[lang] in text
+    assert "seqgrad.init.orthogonal_(<wbr>model)" in text and "get_submodule" not in text
+    for word in ({"en": "training", "es": "entrenamiento"}[lang], say("trend", lang)):
+        assert word not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text.partition("</style>")[2])
     images = Page(tmp_path / "one.html").all("img")
     assert len(images) == 1 and "l0" in images[0]["alt"]
 

@@ -15,12 +15,16 @@ import time
 from dataclasses import replace
 
 import pytest
+import torch
 from click.testing import CliRunner
 from processes import started
 from runs import FINDINGS, LENGTH, STEPS, entry, history, norms, write
 
+import seqgrad as sg
 from seqgrad import _run_file, _show
+from seqgrad._run_words import say
 from seqgrad._spark import spark
+from seqgrad._speech import LANGUAGES
 from seqgrad._tail import Tail
 from seqgrad.cli import main
 
@@ -175,6 +179,17 @@ def test_a_file_that_is_no_run_file_is_a_usage_error(tmp_path, content, message)
         assert result.stdout == ""
 
 
+def test_a_saved_record_is_sent_to_the_command_that_shows_it(tmp_path):
+    rnn = sg.RNN(2, 3)
+    with sg.record(rnn) as record:
+        rnn(torch.zeros(4, 1, 2))[0][-1].sum().backward()
+    record.save(tmp_path / "one.npz")
+    told = " ".join(call("show", tmp_path / "one.npz").stderr.split())
+    assert f"is an archive, perhaps a saved record, and not a run file; `seqgrad report {tmp_path / 'one.npz'}`" in told
+    with pytest.raises(ValueError, match=r"seqgrad\.GradientRecord\.load reads it"):
+        sg.History.load(tmp_path / "one.npz")
+
+
 def test_a_folder_is_a_usage_error(tmp_path):
     result = call("show", tmp_path)
     assert result.exit_code == 2 and "cannot read" in result.stderr
@@ -265,6 +280,23 @@ def test_no_color_is_honoured_on_a_terminal(path):
     assert "\x1b[" not in seen
 
 
+def test_without_colours_the_width_of_the_terminal_is_kept_to_all_the_same(path):
+    for columns in (70, 140):
+        seen, code = terminal(["show", str(path)], "\0never", NO_COLOR="1", COLUMNS=str(columns))
+        lines = seen.replace("\r", "").splitlines()
+        assert code == 0 and "\x1b[" not in seen
+        assert 0.7 * columns < max(map(len, lines)) <= columns
+
+
+def test_show_speaks_spanish(path):
+    text = call("show", path, "--lang", "es").stdout
+    assert "paso 1950, pérdida NaN  (40 pasos registrados desde el paso 0)" in text
+    assert "encoder.rnn.l0_reverse (inversa)" in text and "12 de 59" in text and "0,5" in text
+    assert "· exactamente 0   × NaN o Inf" in text
+    assert "aviso Gradiente que se desvanece en el paso 300: encoder.rnn l0" in text  # its message knows no Spanish
+    assert "sin hallazgos" in call("show", write(path.with_name("none.jsonl"), 0), "--lang", "es").stdout
+
+
 def test_a_terminal_without_unicode_gets_ascii(path):
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, "-m", "seqgrad", "show", str(path)]
@@ -283,12 +315,13 @@ def test_without_rich_a_terminal_gets_plain_text(path, monkeypatch, capsys):
     assert "encoder.rnn.l0" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_a_narrow_terminal_goes_without_columns_and_keeps_every_cell_whole(path, width):
+def test_a_narrow_terminal_goes_without_columns_and_keeps_every_cell_whole(path, width, lang):
     rich = pytest.importorskip("rich.console")
     tail = Tail(path)
     tail.poll()
-    view = _show.View(tail, unicode=True, width=width)
+    view = _show.View(tail, unicode=True, width=width, lang=lang)
     assert view.rows
     console = rich.Console(width=width, color_system=None)
     with console.capture() as captured:
@@ -296,4 +329,4 @@ def test_a_narrow_terminal_goes_without_columns_and_keeps_every_cell_whole(path,
     lines = captured.get().splitlines()
     for row in view.rows:
         assert any(line.startswith(row[0]) and row[4] in line and row[5] in line for line in lines)
-    assert any("ratio, over training" in line for line in lines) is (width == 200)
+    assert any(say("show.trend", lang) in line for line in lines) is (width == 200)

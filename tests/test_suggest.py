@@ -123,7 +123,7 @@ def test_takes_a_record_a_history_and_a_single_finding():
         rnn(torch.randn(80, 2, 3))[0][-1].sum().backward()
     (found,) = mon.step()
     advised = [s.call for s in sg.suggest(found, rnn)]
-    assert advised[0] == "seqgrad.init.orthogonal_(model.get_submodule(''))"
+    assert advised[0] == "seqgrad.init.orthogonal_(model)"
     assert [s.call for s in sg.suggest(rec, rnn)] == advised
     assert [s.call for s in sg.suggest(mon.history, rnn)] == advised
     assert str(sg.suggest(found)[0]).startswith("1. Let the recurrence keep the gradient: seqgrad.init.orthogonal_")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from zoo import BROKEN, HEALTHY, Specimen
+from zoo import BROKEN, Specimen
+from zoo_healthy import HEALTHY
 
 
 @pytest.mark.parametrize("specimen", BROKEN, ids=lambda s: s.name.replace(" ", "_"))

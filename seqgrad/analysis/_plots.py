@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from seqgrad.analysis._flow import InformationFlow
 from seqgrad.analysis._lyapunov import Lyapunov
 from seqgrad.display import _parts
-from seqgrad.display._theme import GREY, PALETTE, SIZE, canvas
+from seqgrad.display._theme import GREY, SIZE, canvas, colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +88,7 @@ class InformationFlowDisplay:
             for k, (name, values) in enumerate(curves.items()):
                 panel = ax.inset_axes((0, 1 - height * (k + 1) - gap * k, 1, height))
                 self.axes_[name] = panel
-                self._panel(panel, name, values.tolist(), PALETTE[k])
+                self._panel(panel, name, values.tolist(), colors(panel)[k])
                 panel.tick_params(labelbottom=k == len(curves) - 1)
             panel.set_xlabel(self._text["t"])
             first = self.axes_["sensitivity"]
@@ -151,11 +151,11 @@ class LyapunovDisplay:
             ax.axhline(0, color=GREY, linewidth=1.2, linestyle="--", label=self._text["memory"])
             bars = [2 * errors[k - 1] if math.isfinite(errors[k - 1]) else 0.0 for k in good]
             ax.errorbar(
-                good, [values[k - 1] for k in good], yerr=bars, fmt="o", color=PALETTE[0], capsize=3, markersize=5
+                good, [values[k - 1] for k in good], yerr=bars, fmt="o", color=colors(ax)[0], capsize=3, markersize=5
             )
             if not good:
                 ax.set_ylim(-1, 1)
-            _parts.mark(ax, dead, bad, PALETTE[5])
+            _parts.mark(ax, dead, bad, colors(ax)[5])
             keys = _parts.mark_keys(self._text["dead"] if dead else None, self._text["bad"] if bad else None)
             ax.set_xlim(0.4, len(values) + 0.6)
             _parts.whole_ticks(ax.xaxis)

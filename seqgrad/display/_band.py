@@ -13,7 +13,7 @@ from seqgrad._series import Series
 from seqgrad.display import _parts
 from seqgrad.display._source import series_of
 from seqgrad.display._text import words
-from seqgrad.display._theme import PALETTE, canvas
+from seqgrad.display._theme import canvas, colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ class SampleBandDisplay:
         samples: bool = False,
         title: str | None = None,
         theme: str | None = None,
-        color: str = PALETTE[0],
+        color: str | None = None,
     ) -> SampleBandDisplay:
         """Draw the bands and return self.
 
@@ -111,13 +111,13 @@ class SampleBandDisplay:
             samples: draw each sample as a thin line in place of the bands, the first 64 of them.
             title: title of the axes, by default the series' key.
             theme: ``"light"`` or ``"dark"`` for a new figure; by default your rcParams.
-            color: of bands and lines.
+            color: of bands and lines; by default the first of the theme.
 
         Raises:
             ValueError: no such theme, or ``theme`` together with ``ax``.
         """
         with canvas(ax, theme) as ax:
-            self._plot(ax, samples, self.series.key if title is None else title, color)
+            self._plot(ax, samples, self.series.key if title is None else title, color or colors(ax)[0])
         return self
 
     def _plot(self, ax: Axes, samples: bool, title: str, color: str) -> None:
@@ -176,4 +176,4 @@ class SampleBandDisplay:
             names: Sequence[tuple[str, float]] = (("half", 0.6), ("most", 0.33), ("all", 0.13))  # as they overlap
             handles += [Patch(color=color, alpha=alpha, linewidth=0, label=text[name]) for name, alpha in names]
         handles += _parts.mark_keys(text["some zero"] if zeros else None, text["some bad"] if bad else None)
-        ax.legend(handles=handles, frameon=True, framealpha=0.8, fontsize="small")
+        _parts.legend(ax, handles)

@@ -10,7 +10,7 @@ from seqgrad.display import _parts
 from seqgrad.display._flow import Curve, GradientFlowDisplay
 from seqgrad.display._source import series_of
 from seqgrad.display._text import words
-from seqgrad.display._theme import GREY, PALETTE, SIZE, canvas
+from seqgrad.display._theme import GREY, SIZE, canvas, colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -133,7 +133,7 @@ class BeforeAfterDisplay:
 
     def _curves(self, ax: Axes, title: str) -> None:
         curves = []
-        for label, series, color in zip(self.labels, (self.before, self.after), (GREY, PALETTE[0]), strict=True):
+        for label, series, color in zip(self.labels, (self.before, self.after), (GREY, colors(ax)[0]), strict=True):
             reach = series.horizon(quantity=self.quantity)
             note = f" ({self._text['horizon']} {reach:.0f})" if math.isfinite(reach) else ""
             curves.append(
@@ -141,9 +141,9 @@ class BeforeAfterDisplay:
             )
         self.flow_ = GradientFlowDisplay(curves, lang=self.lang).plot(ax, title=title)
         self.flow_.lines_[0].set_linestyle("--")
-        legend = ax.get_legend()
-        if legend is not None:  # the dashes came after it was made
-            legend.get_lines()[0].set_linestyle("--")
+        own = ax.get_legend()
+        if own is not None:  # the one below both panels takes its place
+            own.remove()
         ax.set_xlabel("")
         ax.tick_params(labelbottom=False)
 
@@ -159,15 +159,21 @@ class BeforeAfterDisplay:
         ax.set_autoscaley_on(False)
         ax.axhline(1, color=GREY, linewidth=1, linestyle=":")
         marker = "." if len(times) == 1 else None
-        (self.line_,) = ax.plot(times, shown, color=PALETTE[0], linewidth=1.8, marker=marker)
+        color = colors(ax)[0]
+        (self.line_,) = ax.plot(times, shown, color=color, linewidth=1.8, marker=marker)
         _parts.open_limits(ax, None, [*shown, 1.0], bool(zeros), bool(bad))
-        _parts.mark(ax, zeros, bad, PALETTE[0])
+        _parts.mark(ax, zeros, bad, color)
         ax.set_xlabel(text["t"])
         ax.set_ylabel(f"{self.labels[1]} / {self.labels[0]}")
         _parts.whole_ticks(ax.xaxis)
         _parts.widen_single(ax, len(times))
         ax.grid(True, which="major", alpha=0.25, linewidth=0.6)
         self.change_ax_ = ax
+        every = [v for values in (before, after, self.factor_) for v in values]
+        keys = _parts.mark_keys(
+            text["zero"] if 0 in every else None, text["bad"] if not all(map(math.isfinite, every)) else None
+        )
+        _parts.legend_below(ax, [*map(_parts.key, self.flow_.lines_), *keys])
 
 
 def _over(before: float, after: float) -> float:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from seqgrad._figures import alive
 from seqgrad._series import Series
+from seqgrad._speech import number
 from seqgrad.display import _parts
 from seqgrad.display._text import words
-from seqgrad.display._theme import PALETTE, STYLES, canvas
+from seqgrad.display._theme import STYLES, canvas, colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,12 +102,12 @@ class ClipHitsDisplay:
         """
         with canvas(ax, theme) as ax:
             self.ax_, self.figure_, self.lines_, self.rates_ = ax, ax.figure, [], {}  # type: ignore[assignment]
-            for number, one in enumerate(self.series):
-                self._draw(ax, number, one)
+            for place, one in enumerate(self.series):
+                self._draw(ax, place, one)
             self._frame(ax, self.series[0].key if title is None and len(self.series) == 1 else title)
         return self
 
-    def _draw(self, ax: Axes, number: int, series: Series) -> None:
+    def _draw(self, ax: Axes, place: int, series: Series) -> None:
         hits = series.clip_hits
         assert hits is not None
         lengths = None if series.lengths is None else series.lengths.cpu()
@@ -115,12 +116,13 @@ class ClipHitsDisplay:
         rates = (hit / inside.sum(dim=1)).tolist()  # 0 / 0 is nan: no sample reaches this timestep
         self.rates_[series.key] = rates
         total = float(hit.sum() / inside.sum()) if bool(inside.any()) else float("nan")
-        color = PALETTE[number % len(PALETTE)]
+        palette = colors(ax)
+        color = palette[place % len(palette)]
         percent = [100 * rate for rate in rates]
         (line,) = ax.plot(
-            range(series.steps), percent, color=color, linestyle=STYLES[number % len(STYLES)], linewidth=1.8,
+            range(series.steps), percent, color=color, linestyle=STYLES[place % len(STYLES)], linewidth=1.8,
             drawstyle="steps-mid", marker="." if series.steps == 1 else None,
-            label=f"{series.key}: {self._text['mean']} {total:.0%}",
+            label=f"{series.key}: {self._text['mean']} {number(total, self.lang, '.0%')}",
         )  # fmt: skip
         if len(self.series) == 1:
             ax.fill_between(range(series.steps), 0, percent, step="mid", color=color, alpha=0.3, linewidth=0)
@@ -142,4 +144,4 @@ class ClipHitsDisplay:
             _parts.lag_axis(ax, first.steps, first.reverse, text["lag"])
         if title:
             ax.set_title(title)
-        ax.legend(frameon=True, framealpha=0.8, fontsize="small")
+        _parts.legend(ax, self.lines_)

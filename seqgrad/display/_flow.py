@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from seqgrad._series import Series
 from seqgrad.display import _parts
 from seqgrad.display._text import words
-from seqgrad.display._theme import PALETTE, STYLES, canvas, shade
+from seqgrad.display._theme import STYLES, canvas, colors, shade
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -226,8 +226,9 @@ class GradientFlowDisplay:
         positions, values = curve.points(x)
         scale = _first_nonzero(curve) if relative else 1.0
         shown = [v / scale if 0 < v < math.inf else math.nan for v in values]
+        palette = colors(ax)
         style: dict[str, Any] = {
-            "color": PALETTE[number % len(PALETTE)] if curve.color is None else shade(ax, curve.color),
+            "color": palette[number % len(palette)] if curve.color is None else shade(ax, curve.color),
             "linestyle": STYLES[number % len(STYLES)] if curve.color is None else "-",
             "linewidth": 1.8,
         }
@@ -251,18 +252,10 @@ class GradientFlowDisplay:
         for curve, line in zip(self.curves, self.lines_, strict=True):
             note = f" ({text['reverse']})" if curve.reverse and x == "t" and not self._all_reverse else ""
             if len(self.curves) > 1 or note:
-                handles.append(_key(line, f"{curve.label}{note}"))
+                handles.append(_parts.key(line, f"{curve.label}{note}"))
         handles += _parts.mark_keys(text["zero"] if zeros else None, text["bad"] if bad else None)
         if handles:
-            ax.legend(handles=handles, frameon=True, framealpha=0.8, fontsize="small")
-
-
-def _key(line: Line2D, label: str) -> Line2D:
-    from matplotlib.lines import Line2D
-
-    return Line2D(
-        [], [], color=line.get_color(), linestyle=line.get_linestyle(), linewidth=line.get_linewidth(), label=label
-    )
+            _parts.legend(ax, handles)
 
 
 def _alone(values: Sequence[float], i: int) -> bool:

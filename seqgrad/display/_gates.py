@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from seqgrad._speech import number
 from seqgrad.display import _parts
 from seqgrad.display._text import words
-from seqgrad.display._theme import BAD, GREY, PALETTE, SIZE, canvas
+from seqgrad.display._theme import BAD, GREY, SIZE, canvas, colors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SATURATED = 0.99  # of the way to either end
-_COLORS = dict(zip("zifogrn", (PALETTE[0], PALETTE[0], PALETTE[2], PALETTE[1], PALETTE[3], PALETTE[4], PALETTE[3]),
-                   strict=True))  # fmt: skip
+_COLORS = {"z": 0, "i": 0, "f": 2, "o": 1, "g": 3, "r": 4, "n": 3}  # places in the theme's colours
+_GAP = 0.2  # between panels, of their height: the tick labels at their ends need it
 
 
 class GatesDisplay:
@@ -85,11 +86,11 @@ class GatesDisplay:
         Raises:
             ValueError: no such theme, or ``theme`` together with ``ax``.
         """
-        with canvas(ax, theme, (SIZE[0], 0.9 + 1.25 * len(self.gates))) as ax:
+        with canvas(ax, theme, (SIZE[0], 0.9 + 1.3 * len(self.gates))) as ax:
             self.ax_, self.figure_, self.axes_, self.saturated_ = ax, ax.figure, {}, {}  # type: ignore[assignment]
             self._any_bad = False
             ax.set_axis_off()
-            count, gap = len(self.gates), 0.12
+            count, gap = len(self.gates), _GAP
             height = 1 / (count + gap * (count - 1))
             for k, (name, values) in enumerate(self.gates.items()):
                 panel = ax.inset_axes((0, 1 - height * (k + 1 + gap * k), 1, height))
@@ -107,7 +108,7 @@ class GatesDisplay:
         cleaned = torch.where(good, flat, torch.nan)
         levels = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)
         quantiles = torch.nanquantile(cleaned, levels, dim=1).tolist()
-        times, color = list(range(flat.shape[0])), _COLORS.get(name, PALETTE[5])
+        times, color = list(range(flat.shape[0])), colors(ax)[_COLORS.get(name, 5)]
         for k, alpha in ((0, 0.2), (1, 0.33)):
             ax.fill_between(times, quantiles[k], quantiles[4 - k], color=color, alpha=alpha, linewidth=0)
         ax.plot(times, quantiles[2], color=color, linewidth=2, marker="." if len(times) == 1 else None)
@@ -119,9 +120,8 @@ class GatesDisplay:
         near = (ends > SATURATED) | (ends < 1 - SATURATED if low == 0 else ends < -SATURATED)
         share = float(near.double().mean()) if len(ends) else float("nan")
         self.saturated_[name] = share
-        ax.annotate(
-            f"{share:.0%}\n{self._text['shut']}", (1.015, 0.5), xycoords="axes fraction", va="center", fontsize="small"
-        )
+        told = f"{number(share, self.lang, '.0%')}\n{self._text['shut']}"
+        ax.annotate(told, (1.015, 0.5), xycoords="axes fraction", va="center", fontsize="small")
         ax.set_ylim(low - 0.04, 1.04)
         ax.set_yticks([low, (low + 1) / 2, 1])
         ax.set_ylabel(name, rotation=0, ha="right", va="center", fontsize="large")
@@ -143,4 +143,4 @@ class GatesDisplay:
             Patch(color=GREY, alpha=0.25, linewidth=0, label=text["most"]),
             *_parts.mark_keys(None, text["bad"] if bad else None),
         ]
-        _parts.legend_below(ax, handles, 42, len(handles))
+        _parts.legend_below(ax, handles)

@@ -173,10 +173,10 @@ class HeatmapDisplay:
             if finding.step is not None and finding.t is not None:
                 first.setdefault(finding.rule, finding)
         handles = []
-        for (rule, finding), sign in zip(first.items(), _SIGNS, strict=False):
+        for finding, sign in zip(first.values(), _SIGNS, strict=False):
             (line,) = ax.plot(
                 [finding.step], [finding.t], marker=sign, markersize=8, color="white", markeredgecolor="black",
-                linestyle="none", label=rule, clip_on=False, zorder=5,
+                linestyle="none", label=finding.title(self.lang), clip_on=False, zorder=5,
             )  # fmt: skip
             handles.append(line)
         return handles
@@ -195,7 +195,7 @@ class HeatmapDisplay:
             handles.append(Patch(facecolor=paper, edgecolor=GREY, hatch="///", linewidth=0, label=self._text["absent"]))
         handles += marks
         if handles:
-            _parts.legend_below(ax, handles, 42, 3)
+            _parts.legend_below(ax, handles)
 
 
 def _columns(rows: Sequence[Row]) -> tuple[list[list[list[float]]], list[float]]:

@@ -17,6 +17,10 @@ _ZERO: dict[str, Any] = {"marker": "o", "markersize": 4, "markerfacecolor": "non
 _BAD: dict[str, Any] = {"marker": "x", "markersize": 5, "markeredgewidth": 1.6, "linestyle": "none"}
 
 
+_LETTER = 4.4  # points that one takes in a legend
+_BELOW = 42  # points from the axes to a legend under their label
+
+
 def mark(ax: Axes, zeros: Sequence[float], bad: Sequence[float], color: Any) -> None:
     """Rings on the floor of the axes and crosses at its ceiling: a log axis has no place for 0, NaN or Inf."""
     rim = ax.get_xaxis_transform()  # x in data, y in fractions of the axes
@@ -64,11 +68,37 @@ def far_ticks(low: float, high: float) -> list[float] | None:
     return [10.0**k for k in range(first, last + 1, 60)] if last - first > 200 else None
 
 
-def legend_below(ax: Axes, handles: Sequence[Any], points: float, columns: int) -> None:
-    """A legend under the axes, ``points`` below them whatever their height, so that the layout can make room."""
+def key(line: Line2D, label: str | None = None) -> Line2D:
+    """A legend entry for a line, by default with its own label."""
+    from matplotlib.lines import Line2D
+
+    return Line2D(
+        [], [], color=line.get_color(), linestyle=line.get_linestyle(), linewidth=line.get_linewidth(),
+        label=line.get_label() if label is None else label,
+    )  # fmt: skip
+
+
+def legend(ax: Axes, handles: Sequence[Any]) -> None:
+    """A legend that covers no curve: below the axes if the figure's layout makes room, else where it covers least."""
+    if ax.figure.get_layout_engine() is None:  # type: ignore[union-attr, unused-ignore]
+        ax.legend(handles=handles, frameon=True, framealpha=0.8, fontsize="small")
+        return
+    legend_below(ax, handles)
+
+
+def legend_below(ax: Axes, handles: Sequence[Any]) -> None:
+    """A legend under the axes and their label, whatever their height, so that the layout can make room.
+
+    In as many columns as fit their width: a wider one would make the layout narrow the axes.
+    """
     from matplotlib.transforms import ScaledTranslation
 
-    down = ScaledTranslation(0, -points / 72, ax.figure.dpi_scale_trans)  # type: ignore[union-attr, unused-ignore]
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    spec = ax.get_subplotspec()
+    across = 1 if spec is None else spec.get_gridspec().ncols
+    room = 0.8 * 72 * ax.figure.get_figwidth() / across  # type: ignore[union-attr, unused-ignore]
+    columns = max(1, min(len(handles), 4, int(room / (_LETTER * (longest + 5)))))
+    down = ScaledTranslation(0, -_BELOW / 72, ax.figure.dpi_scale_trans)  # type: ignore[union-attr, unused-ignore]
     ax.legend(
         handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), bbox_transform=ax.transAxes + down,
         ncols=columns, frameon=False, fontsize="small", handlelength=1.4, columnspacing=1.2, borderaxespad=0,

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor, nn
 
 import seqgrad as sg
+from seqgrad.experiments._reach import FAINT, reach_of
 from seqgrad.experiments._result import Progress, Result, positive, reporter, seeded
+from seqgrad.experiments._speller import LENGTH, Speller, held_out_bits, last_character, loss_of, window, write
 from seqgrad.experiments.claims import judge
 from seqgrad.experiments.tasks import Text, bigram_bits, documentation
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LENGTH, BATCH, EMBED, RATE, CLIP = 100, 32, 32, 5e-3, 1.0
+RATE, CLIP = 5e-3, 1.0
 
 
 @dataclass
@@ -83,21 +84,6 @@ class CharModel(Result):
         return _figures.horizons(figure, self.checkpoints, say)
 
 
-class Speller(nn.Module):
-    """Embedding, one fused LSTM, one linear head: characters ``[T, N]`` to scores ``[T, N, V]``."""
-
-    def __init__(self, alphabet: int, hidden: int) -> None:
-        super().__init__()
-        self.embed = nn.Embedding(alphabet, EMBED)
-        self.rnn: Any = sg.LSTM(EMBED, hidden)
-        self.head = nn.Linear(hidden, alphabet)
-
-    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Scores ``[T, N, V]`` and the LSTM's state."""
-        out, state = self.rnn(self.embed(x), state)
-        return self.head(out), state
-
-
 def char_model(
     *, steps: int = 600, hidden: int = 128, checkpoints: int = 6, seed: int = 0, progress: bool | Progress = False
 ) -> CharModel:
@@ -117,20 +103,20 @@ def char_model(
     text = documentation()
     stops = sorted({round(steps * (k / checkpoints) ** 2) for k in range(checkpoints + 1)})
     with seeded(seed):
-        model = Speller(len(text.alphabet), hidden)
+        model = Speller(len(text.alphabet), lambda inputs: sg.LSTM(inputs, hidden))
         optimizer = torch.optim.Adam(model.parameters(), RATE, fused=True)
-        bits: list[float] = []
+        train_bits: list[float] = []
         marks: list[Checkpoint] = []
         for step in range(steps + 1):
             if step in stops:
                 marks.append(_checkpoint(model, text, step))
             if step < steps:
-                bits.append(_train_step(model, text, optimizer))
-                tell(step / steps, f"{bits[-1]:.2f} bits per character")
+                train_bits.append(_train_step(model, text, optimizer))
+                tell(step / steps, f"{train_bits[-1]:.2f} bits per character")
         sample = write(model, text)
     table = bigram_bits(text)
     total = len(text.train) + len(text.held_out)
-    result = CharModel(hidden, text.origin, total, table, bits, marks, sample)
+    result = CharModel(hidden, text.origin, total, table, train_bits, marks, sample)
     if steps >= 100:
         first, last = marks[0], marks[-1]
         result.claims = [
@@ -142,11 +128,8 @@ def char_model(
 
 
 def _train_step(model: Speller, text: Text, optimizer: torch.optim.Optimizer) -> float:
-    starts = torch.randint(0, len(text.train) - LENGTH - 1, (BATCH,))
-    window = torch.stack([text.train[s : s + LENGTH + 1] for s in starts.tolist()], 1)
     optimizer.zero_grad()
-    scores, _ = model(window[:-1])
-    loss = nn.functional.cross_entropy(scores.flatten(0, 1), window[1:].flatten())
+    loss = loss_of(model, window(text))
     loss.backward()
     sg.clip.grad_norm_(model, CLIP)
     optimizer.step()
@@ -155,31 +138,8 @@ def _train_step(model: Speller, text: Text, optimizer: torch.optim.Optimizer) ->
 
 def _checkpoint(model: Speller, text: Text, step: int) -> Checkpoint:
     """Held-out bits over the whole held-out text (64 parallel readers), and the recorded probe on 64 of its windows."""
-    size = (len(text.held_out) - 1) // 64
-    strands = text.held_out[: 64 * size].view(64, size).t()
-    with torch.no_grad():
-        scores, _ = model(strands[:-1])
-        bits = float(nn.functional.cross_entropy(scores.flatten(0, 1), strands[1:].flatten())) / math.log(2)
-    window = strands[: LENGTH + 1]
-    with sg.record(model) as rec:
-        scores, _ = model(window[:-1])
-        nn.functional.cross_entropy(scores[-1], window[-1]).backward()
-    model.zero_grad()
-    norms = rec["rnn"].l0.grad_c.double()
-    share = norms / norms[-1]
-    curve: list[float] = share.median(dim=1).values.tolist()  # a sum over the batch would show its loudest window
-    gone = [lag for lag, value in enumerate(reversed(curve)) if value < 1e-3]
-    return Checkpoint(step, bits, curve, gone[0] - 1 if gone else LENGTH - 1, float((share[0] >= 1e-3).double().mean()))
-
-
-def write(model: Speller, text: Text, *, start: str = "The ", characters: int = 240, temperature: float = 0.6) -> str:
-    """Let the model continue ``start``, one character at a time."""
-    code = {character: index for index, character in enumerate(text.alphabet)}
-    written = [code[character] for character in start if character in code] or [0]
-    state, x = None, torch.tensor(written)[:, None]
-    with torch.no_grad():
-        for _ in range(characters):
-            scores, state = model(x, state)
-            written.append(int(torch.multinomial((scores[-1, 0] / temperature).softmax(0), 1)))
-            x = torch.tensor([[written[-1]]])
-    return "".join(text.alphabet[index] for index in written)
+    series = last_character(model, text)
+    reach = reach_of(series)
+    norms = series.grad_c.double()
+    far = float((norms[0] / norms[-1] >= FAINT).double().mean())
+    return Checkpoint(step, held_out_bits(model, text), reach.curve[::-1], int(reach.horizon), far)

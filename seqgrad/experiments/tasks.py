@@ -25,6 +25,54 @@ def first_element(steps: int, batch: int, *, inputs: int = 10, scale: float = 1.
     return x, (x[0, :, 0] > 0).long()
 
 
+def adding(steps: int, batch: int) -> tuple[Tensor, Tensor]:
+    """The adding problem: numbers from U(0, 1), two of them marked, one in each half; their sum is asked at the end.
+
+    Returns ``x [T, N, 2]`` (number and mark) and ``y [N, 1]``. Who always answers 1 errs by 1/6 on average, squared.
+    Source: Hochreiter and Schmidhuber 1997, "Long short-term memory", 5.4, with a mark in each half as Arjovsky, Shah
+    and Bengio 2016 place them.
+    """
+    x = torch.zeros(steps, batch, 2)
+    x[..., 0] = torch.rand(steps, batch)
+    half, rows = steps // 2, torch.arange(batch)
+    x[torch.randint(half, (batch,)), rows, 1] = 1
+    x[torch.randint(half, steps, (batch,)), rows, 1] = 1
+    return x, (x[..., 0] * x[..., 1]).sum(0).unsqueeze(1)
+
+
+def copy_memory(blanks: int, batch: int) -> tuple[Tensor, Tensor]:
+    """The copying problem: ten symbols, silence, a signal, and the same ten symbols are asked in their order.
+
+    Returns ``x [T, N, 10]`` (one-hot: eight symbols, blank, signal) and ``y [T, N]`` (int64, 0 to 8), T = blanks + 20:
+    ten symbols, ``blanks - 1`` blanks, the signal, ten blanks. Every symbol is asked ``blanks + 10`` steps after it
+    was shown. A network without memory does best with ``10 ln 8 / T`` nats a step. Source: Hochreiter and Schmidhuber
+    1997; in this form Arjovsky, Shah and Bengio 2016, "Unitary evolution recurrent neural networks".
+    """
+    blank, signal = 8, 9
+    symbols = torch.randint(8, (10, batch))
+    y = torch.full((blanks + 20, batch), blank)
+    y[-10:] = symbols
+    shown = torch.full((blanks + 20, batch), blank)
+    shown[:10] = symbols
+    shown[blanks + 9] = signal
+    return torch.nn.functional.one_hot(shown, 10).float(), y
+
+
+def temporal_order(steps: int, batch: int) -> tuple[Tensor, Tensor]:
+    """The temporal order problem: two of the symbols A and B among four kinds of noise; in which order did they come?
+
+    Returns ``x [T, N, 6]`` (one-hot A, B, four distractors) and ``y [N]`` (int64: AA, AB, BA, BB). The first lies
+    between T/10 and 2T/10, the second between 4T/10 and 5T/10. Source: Hochreiter and Schmidhuber 1997, 5.6, in the
+    form of Pascanu, Mikolov and Bengio 2013.
+    """
+    shown = torch.randint(2, 6, (steps, batch))
+    first, second = torch.randint(2, (2, batch))
+    rows, tenth = torch.arange(batch), steps // 10
+    shown[torch.randint(tenth, 2 * tenth + 1, (batch,)), rows] = first
+    shown[torch.randint(4 * tenth, 5 * tenth + 1, (batch,)), rows] = second
+    return torch.nn.functional.one_hot(shown, 6).float(), 2 * first + second
+
+
 def word_distance(sentence: str, subject: str, verb: str) -> int:
     """How many steps a network that reads word by word makes from ``subject`` to ``verb``."""
     words = [word.strip(".,").lower() for word in sentence.split()]
