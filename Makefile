@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 NATIVE := $(shell find csrc -name '*.h' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh')
 
 .DEFAULT_GOAL := help
-.PHONY: help lesson test check lint types cpp cpp-sanitized neon format emulate emulate-cpp emulate-python teeth cuda bench gpu build clean tools
+.PHONY: help lesson test check lint types cpp cpp-sanitized neon format emulate emulate-cpp emulate-python teeth cuda bench docs gpu build clean tools
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -86,6 +86,10 @@ teeth: tools  ## whether that suite bites: kernels with one planted bug each, al
 bench: $(VENV)/.dev  ## this machine, seqgrad against torch.nn: a table, bench.json and bench.svg
 	$(BIN)/python benchmarks/bench_layers.py --quick --json bench.json
 	$(BIN)/python benchmarks/report.py bench.json --figure bench.svg
+
+docs: tools  ## the documentation into build/docs/site, Spanish part in es/; any warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/docs/doctrees/en docs/en build/docs/site
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -t es -d build/docs/doctrees/es docs/es build/docs/site/es
 
 gpu: $(VENV)/.dev  ## where there is a GPU: CUDA build, its tests, compute-sanitizer, benchmark against cuDNN (DEVICE=cpu: a trial)
 	if [ $(DEVICE) = cuda ]; then SEQGRAD_CUDA=1 $(BIN)/pip install --quiet --no-build-isolation --no-deps --editable .; fi

@@ -25,7 +25,7 @@ def _run_order(facts: Facts) -> range:
 class Saturation:
     """Units, or gates, that sit at the flat end of their nonlinearity, where no gradient passes.
 
-    A tanh RNN: |h| beyond ``level`` in more than ``frac`` of all units and timesteps. LSTM and GRU: a gate below
+    A tanh RNN: ``|h|`` beyond ``level`` in more than ``frac`` of all units and timesteps. LSTM and GRU: a gate below
     ``1 - level`` or above ``level`` (its candidate: beyond +-``level``), recomputed at up to 32 timesteps of up to 4
     samples. A forget or update gate that stays open, and an input gate closed beside it, are how a long memory looks:
     that is "info".

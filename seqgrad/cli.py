@@ -1,4 +1,4 @@
-"""The command ``seqgrad``. Its commands live in ``_commands.py`` and ``_commands_run.py``; here is what ties them."""
+"""The command ``seqgrad``. Its commands live in ``_commands*.py``; here is what ties them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ else:
             raise SystemExit(2)
     else:
         from seqgrad._commands import main
+        from seqgrad._commands_exercises import check, exercises
         from seqgrad._commands_run import bench, report, show
 
-        for command in (show, report, bench):
+        for command in (show, report, bench, exercises, check):
             main.add_command(command)
 
 __all__ = ["main"]

@@ -43,7 +43,7 @@ def tbptt(
 ) -> Iterator[tuple[Tensor, Tensor | None, int, bool]]:
     """Cut ``x [T, N, *]`` and ``y [T, *]`` into chunks of ``size`` timesteps: ``(x_chunk, y_chunk, t0, is_last)``.
 
-    Chunks are views. The last is shorter when ``size`` does not divide T. What happens per chunk stays yours:
+    Chunks are views. The last is shorter when ``size`` does not divide T. What happens per chunk stays yours::
 
         state = None
         for x_chunk, y_chunk, t0, is_last in tbptt(x, y, size=20):

@@ -205,7 +205,7 @@ def test_missing_click_prints_the_pip_line():
     assert "Traceback" not in done.stderr
 
 
-COMMANDS = ("lesson", "list", "run", "show", "report", "bench", "doctor")
+COMMANDS = ("lesson", "list", "run", "show", "report", "bench", "doctor", "exercises", "check")
 
 
 def test_help_names_every_command_and_teaches_by_example():
