@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -66,8 +65,7 @@ def decode(kind: Any, data: Any) -> Any:
     if kind is Claim:
         return judge(data["id"], float(data["measured"]))
     if dataclasses.is_dataclass(kind):
-        # Finding calls itself one of seqgrad.rules; the names of its annotations are those of the module that made it.
-        hints = typing.get_type_hints(kind, localns=vars(sys.modules[kind.__init__.__module__]))
+        hints = typing.get_type_hints(kind)
         values = {one.name: decode(hints[one.name], data[one.name]) for one in dataclasses.fields(kind)}
         return typing.cast(Any, kind)(**values)
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
