@@ -121,7 +121,7 @@ def _worst(pair: tuple[list[float], list[float]]) -> float:
 def lyapunov(gains: Sequence[float] = GAINS, *, seeds: int = 5, progress: bool | Progress = False) -> LyapunovSpectrum:
     """Two spectra with a closed form, and the largest exponent of tanh networks beside their recorded gradients.
 
-    A linear network has ln |eigenvalues of W_hh|; independent Gaussian Jacobians have (ln 2 + digamma(m / 2)) / 2 -
+    A linear network has ``ln |eigenvalues of W_hh|``; independent Gaussian Jacobians have (ln 2 + digamma(m / 2)) / 2 -
     ln(S) / 2, m = S, S - 1 ... 1 (entries N(0, 1 / S)). The tanh networks (H=64, weights N(0, gain^2 / H), every unit
     hears N(0, 0.09)) run 300 steps of 4 sequences after 100 to warm up, in float64, without training.
 
