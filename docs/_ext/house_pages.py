@@ -29,8 +29,9 @@ WORDS: dict[str, dict[str, Any]] = {
     "en": {
         "experiments": "Experiments", "exercises": "Exercises", "claims": "Claims", "settings": "quick settings",
         "published": "Full settings: the result that the package ships.",
-        "lead": "Each experiment is a pure function with seeds. The figures and verdicts below were measured while "
-        "this site was built, with quick settings: fewer seeds and shorter training than `seqgrad run NAME` takes.",
+        "lead": "Each experiment is a pure function with seeds. Unless a page says otherwise, its figures and verdicts "
+        "were measured while this site was built, with quick settings: fewer seeds and shorter training than "
+        "`seqgrad run NAME` takes.",
         "groups": {"lesson": "Of the lesson", "field": "Of the field", "data": "On real data"},
         "measured": "measured", "expected": "expected", "function": "function",
         "exercise_lead": "Eight functions to write. `seqgrad check exercise-3 answer.py --start` writes a file to "
@@ -40,9 +41,9 @@ WORDS: dict[str, dict[str, Any]] = {
     "es": {
         "experiments": "Experimentos", "exercises": "Ejercicios", "claims": "Afirmaciones",
         "settings": "ajustes rápidos", "published": "Ajustes completos: el resultado que trae el paquete.",
-        "lead": "Cada experimento es una función pura con semillas. Las figuras y los veredictos se midieron al "
-        "construir este sitio, con ajustes rápidos: menos semillas y entrenamientos más cortos que los de `seqgrad "
-        "run NOMBRE`.",
+        "lead": "Cada experimento es una función pura con semillas. Si la página no dice otra cosa, sus figuras y "
+        "veredictos se midieron al construir este sitio, con ajustes rápidos: menos semillas y entrenamientos más "
+        "cortos que los de `seqgrad run NOMBRE`.",
         "groups": {"lesson": "De la lección", "field": "Del campo", "data": "Con datos reales"},
         "measured": "medido", "expected": "se esperaba", "function": "función",
         "exercise_lead": "Ocho funciones por escribir. `seqgrad check exercise-3 answer.py --start --lang es` escribe "
