@@ -145,7 +145,7 @@ def write_experiments(source: Path, lang: str) -> None:
     import matplotlib as mpl
 
     mpl.rcParams["svg.hashsalt"] = "seqgrad"  # the same bytes each time
-    mpl.set_loglevel("warning")
+    mpl.set_loglevel("WARNING")
     folder = source / "experiments"
     folder.mkdir(exist_ok=True)
     found = results()
