@@ -150,7 +150,7 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--cells", nargs="+", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--cells", nargs="+", choices=PEERS, default=["rnn", "gru", "lstm"])
     parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
     parser.add_argument("--precisions", nargs="+", choices=PRECISIONS, default=list(PRECISIONS))
     size = parser.add_mutually_exclusive_group()

@@ -37,10 +37,14 @@ class BuildInfo(NamedTuple):
 
 
 class Extension(NamedTuple):
-    """The loaded extension: its list of cells as ``(name, gates, states, saved)``, and what it was built from."""
+    """The loaded extension: its list of cells as ``(name, gates, states, saved)``, and what it was built from.
+
+    ``packed_rows``: whether the engine behind tensors of the CPU reads them.
+    """
 
     CELLS: tuple[tuple[str, int, int, int], ...]
     info: BuildInfo
+    packed_rows: bool
 
 
 @functools.cache
@@ -68,9 +72,10 @@ def extension(package: Path = _PACKAGE) -> Extension:
         raise ImportError(_why_unloadable(path, str(loader))) from error
     facts = json.loads(torch.ops.seqgrad.build_info())
     cells = tuple((str(name), int(gates), int(states), int(saved)) for name, gates, states, saved in facts.pop("cells"))
+    packed_rows = bool(facts.pop("packed_rows"))
     info = BuildInfo(**facts)
     _warn_if_stale(package, info)
-    return Extension(cells, info)
+    return Extension(cells, info, packed_rows)
 
 
 class Warnings:

@@ -5,6 +5,7 @@ import json
 import math
 import types
 import typing
+from collections.abc import Mapping
 
 import pytest
 import tiny
@@ -210,10 +211,10 @@ def _fits_json(kind):
         return all(_fits_json(hints[one.name]) for one in dataclasses.fields(kind))
     inner = [one for one in typing.get_args(kind) if one not in (type(None), Ellipsis)]
     origin = typing.get_origin(kind)
-    if origin in (list, tuple, dict):
+    if origin in (list, tuple, dict, Mapping):
         return all(map(_fits_json, inner))
     if origin in (typing.Union, types.UnionType):
-        return len(inner) == 1 and _fits_json(inner[0])
+        return all(map(_fits_json, inner)) and (len(inner) == 1 or set(inner) <= {float, int, str})
     return origin is typing.Literal or kind in (float, int, str, bool)
 
 

@@ -72,9 +72,11 @@ def decode(kind: Any, data: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         if data is None:
             return None
-        (kept,) = [option for option in inner if option is not type(None)]
-        return decode(kept, data)
-    if origin is dict:
+        kept = [option for option in inner if option is not type(None)]
+        if len(kept) > 1:  # plain values, of which only what is no number in JSON was changed
+            return float(data) if data in ("nan", "inf", "-inf") else data
+        return decode(kept[0], data)
+    if origin in (dict, Mapping):
         pairs = data.items() if isinstance(data, dict) else data
         return {decode(inner[0], key): decode(inner[1], item) for key, item in pairs}
     if origin is list:
