@@ -31,6 +31,7 @@ class Cell(NamedTuple):
 
 
 CELLS: dict[str, Cell] = {row[0]: Cell(*row) for row in extension().CELLS}
+PACKED_ROWS = extension().packed_rows  # asked once: torch.compile does not look into a cache
 _clip_function = _composite.clip_function
 _WARNINGS = Warnings()
 _waiting = _WARNINGS.waiting

@@ -26,7 +26,6 @@ from torch.nn.utils.rnn import PackedSequence
 from seqgrad import _ops, _recorder, _rnn_input
 from seqgrad._cells import GRUCell, LSTMCell, ResidualRNNCell, RNNCell
 from seqgrad._convert import convert_, revert_
-from seqgrad._ext import extension
 from seqgrad._graph_tap import Tag
 from seqgrad._jit import Unscriptable
 from seqgrad._rnn_run import (
@@ -210,8 +209,8 @@ class _Layer(Unscriptable, RNNBase):
     def _packed_rows(self, input: PackedSequence) -> _rnn_input.PackedRows | None:
         """``input`` as the CPU engine takes it; None where it has to become a padded batch."""
         x = input.data
-        able = x.is_cpu and x.is_floating_point() and self.hidden_size and extension().packed_rows
-        if not (able and plain(x)) or _recorder.watching():
+        able = plain(x) and x.is_cpu and x.is_floating_point() and self.hidden_size and _ops.PACKED_ROWS
+        if not able or _recorder.watching():
             return None
         return _rnn_input.packed_rows(input)
 
