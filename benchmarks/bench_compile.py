@@ -4,9 +4,11 @@
     python benchmarks/bench_compile.py --threads 1 --seconds 20 --json compile.json
 
 Each row is one module, called in eager mode and compiled (inductor, fullgraph) in turns; ratios are eager / compiled,
-so above 1 the compiled one is faster. ``Linear`` has nothing of ours in it: it shows what entering compiled code costs
-by itself. ``--dropout`` puts dropout between the layers of the models, where inductor's own random numbers on the CPU
-cost more than torch's; ``--fallback-random`` makes it take torch's (``torch._inductor.config.fallback_random``).
+so above 1 the compiled one is faster. ``Linear`` and the model of ``no layer`` have nothing of ours in them: they show
+what entering compiled code costs by itself. The second table takes that away: the time of a model less that of the
+model without a layer. ``--dropout`` puts dropout between the layers of the models, where inductor's own random numbers
+on the CPU cost more than torch's; ``--fallback-random`` makes it take torch's
+(``torch._inductor.config.fallback_random``).
 """
 
 from __future__ import annotations
@@ -43,6 +45,17 @@ class LanguageModel(nn.Module):
         """The loss on predicting ``words [T, N]`` from themselves."""
         out, _ = self.rnn(self.embedding(words))
         return nn.functional.cross_entropy(self.head(out).flatten(0, 1), words.flatten())
+
+
+class NoLayer(nn.Module):
+    """Stands where a recurrent layer would, and does nothing."""
+
+    def __init__(self, *sizes: int, **options: object) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """``x``, and no state."""
+        return x, None
 
 
 class Lone(nn.Module):
@@ -97,7 +110,20 @@ def report(row: dict[str, Any]) -> None:
     for mode in ("training", "inference"):
         eager, compiled = (row[mode][key]["median"] * 1e6 for key in ("eager", "compiled"))
         cells.append(f"{eager:9.0f} {compiled:9.0f} {row[f'{mode}_ratio']:6.2f}")
-    print(f"{row['module']:14} {row['size']:12} {cells[0]}   {cells[1]}", flush=True)
+    print(f"{row['module']:16} {row['size']:12} {cells[0]}   {cells[1]}", flush=True)
+
+
+def shares(rows: list[dict[str, Any]]) -> None:
+    """The second table: what two recurrent layers add to a model, in eager and in compiled code."""
+    print("\nAdded by the layers, µs")
+    without = {row["size"]: row for row in rows if row["module"] == "model, no layer"}
+    for row in rows:
+        if row["module"].startswith("model, ") and row is not (rest := without[row["size"]]):
+            cells = []
+            for mode in ("training", "inference"):
+                added = [(row[mode][key]["median"] - rest[mode][key]["median"]) * 1e6 for key in ("eager", "compiled")]
+                cells.append(f"{added[0]:9.0f} {added[1]:9.0f} {added[0] / added[1]:6.2f}")
+            print(f"{row['module'][7:]:16} {row['size']:12} {cells[0]}   {cells[1]}")
 
 
 def main() -> None:
@@ -114,17 +140,19 @@ def main() -> None:
     inductor.fallback_random = options.fallback_random
     facts = machine()
     print("  ".join(f"{name} {value}" for name, value in facts.items()))
-    print(f"\n{'':14} {'N, T, H':12} {'training, µs: eager, compiled, ratio':27}   inference")
+    print(f"\n{'':16} {'N, T, H':12} {'training, µs: eager, compiled, ratio':27}   inference")
     rows = []
     for N, T, H in SIZES:
         torch.manual_seed(0)
         size, x, words = f"{N}, {T}, {H}", torch.randn(T, N, H), torch.randint(WORDS, (T, N))
         cases: dict[str, tuple[nn.Module, Tensor]] = {"Linear": (Lone(nn.Linear(H, H)), x)}
         cases |= {name: (Lone(LAYERS[name](H, H)), x) for name in options.layers}
-        cases |= {f"model, {name}": (LanguageModel(LAYERS[name], H, options.dropout), words) for name in options.layers}
+        within = {"no layer": NoLayer} | {name: LAYERS[name] for name in options.layers}
+        cases |= {f"model, {name}": (LanguageModel(kind, H, options.dropout), words) for name, kind in within.items()}
         for name, (module, data) in cases.items():
             rows.append(measure(name, module, data, size, options.seconds))
             report(rows[-1])
+    shares(rows)
     if options.json:
         options.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=1))
 
