@@ -48,8 +48,8 @@ class Pass:
         """``[K]`` against the lag; without lengths it follows from the norms."""
         if self.series.lengths is not None or not self.series.batch:
             return self.series.profile("grad_h")
-        norms = self.norms if self.series.reverse else self.norms[::-1]
-        return torch.tensor(norms, dtype=torch.float64) / math.sqrt(self.series.batch)
+        norms = self.curves["grad_h"] if self.series.reverse else self.curves["grad_h"].flip(0)
+        return norms / math.sqrt(self.series.batch)
 
     @cached_property
     def start(self) -> int | None:

@@ -4,13 +4,15 @@
 The norms leave as a gradient: ``forward`` takes a *tap*, a zero tensor ``[Q, T, N]`` that takes no part in the
 computation, and the gradient of the tap is defined to be the norms. So they travel through autograd like any gradient,
 without hooks into the engine. It is no mathematical derivative: gradcheck leaves the tap out, and double backward
-treats the norms as constants.
+treats the norms as constants. In eager code the tap may be a function instead, which backward calls with the norms:
+that saves the zeros, a node of the graph and its hook.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -31,11 +33,13 @@ class Cell(NamedTuple):
 
 
 CELLS: dict[str, Cell] = {row[0]: Cell(*row) for row in extension().CELLS}
+Tap = Tensor | Callable[[Tensor], None]
 PACKED_ROWS = extension().packed_rows  # asked once: torch.compile does not look into a cache
 _clip_function = _composite.clip_function
 _WARNINGS = Warnings()
 _waiting = _WARNINGS.waiting
 _STEP, _STEP_BACKWARD = torch.ops.seqgrad.step.default, torch.ops.seqgrad.step_backward.default
+_will_run = torch._C._will_engine_execute_node
 _NUMBERS = {name: number for number, name in enumerate(CELLS)}
 
 
@@ -92,18 +96,21 @@ def layer(
     reverse: bool = False,
     truncate: int = 0,
     state_clip: Norm | Value | None = None,
-    tap: Tensor | None = None,
+    tap: Tap | None = None,
     stacked: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """One layer and direction: ``x [T, N, I]`` to ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` (LSTM, else None).
 
     ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``,
-    ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``. ``truncate`` 0 is off. ``stacked``: hn
-    and cn as ``[1, N, *]``, as a layer returns them. On the CPU x and out may be packed rows ``[S, *]`` of samples
-    whose ``lengths`` fall.
+    ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``, or in eager code a function that takes
+    such norms. ``truncate`` 0 is off. ``stacked``: hn and cn as ``[1, N, *]``, as a layer returns them. On the CPU x
+    and out may be packed rows ``[S, *]`` of samples whose ``lengths`` fall.
     """
     settings = options(cell, reverse, scale, state_clip, truncate)
     tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
+    file = None
+    if tap is not None and not isinstance(tap, Tensor):
+        file, (tap, _) = tap, _handle(x.device)
     save = torch.is_grad_enabled() and _any_wants_grad(w_ih, *tensors, tap)
     cn: Tensor | None
     if torch.compiler.is_compiling():
@@ -113,7 +120,7 @@ def layer(
         ends = (hn, cn if CELLS[cell].states == 2 else None)
         return (out, *[None if end is None else end.unsqueeze(0) for end in ends]) if stacked else (out, *ends)
     if save:
-        out, hn, *rest = _apply_layer(*tensors, tap, (lengths, settings, stacked))
+        out, hn, *rest = _apply_layer(*tensors, tap, (lengths, settings, stacked, file))
         cn = rest[0] if rest else None
     else:
         out, hn, cn, _ = _below_autograd(*tensors, lengths, tap, *settings, False)
@@ -123,6 +130,18 @@ def layer(
     if _waiting.value:
         _warn()
     return out, hn, cn
+
+
+@cache
+def _handle(device: torch.device) -> tuple[Tensor, torch.autograd.graph.Node]:
+    """Stands in for a tap whose norms a function takes, with its node of the graph.
+
+    It is never given a gradient, but autograd would visit its node where it would a tap's: ``loss.backward()`` does,
+    ``torch.autograd.grad`` of chosen inputs does not.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        handle = torch.zeros((), device=device, requires_grad=True)
+        return handle, torch.autograd.graph.get_gradient_edge(handle).node
 
 
 def _stack_in_place(hn: Tensor, cn: Tensor | None) -> None:
@@ -332,9 +351,9 @@ class _Layer(torch.autograd.Function):
         ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, w_hr: Any, h0: Tensor, c0: Any, tap: Any,
         fixed: tuple[Any, ...],
     ) -> tuple[Tensor, ...]:  # fmt: skip
-        lengths, settings, stacked = ctx.fixed = fixed
+        lengths, settings, stacked, file = ctx.fixed = fixed
         inputs = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths)
-        out, hn, cn, saved = _below_autograd(*inputs, tap, *settings, True)
+        out, hn, cn, saved = _below_autograd(*inputs, tap if file is None else None, *settings, True)
         ctx.save_for_backward(*inputs, out, saved)
         ctx.set_materialize_grads(False)
         if stacked:
@@ -346,13 +365,30 @@ class _Layer(torch.autograd.Function):
         ctx: Any, grad_out: Tensor | None, grad_hn: Tensor | None, grad_cn: Tensor | None = None
     ) -> tuple[Any, ...]:
         needs = ctx.needs_input_grad
-        _, settings, stacked = ctx.fixed
+        _, settings, stacked, file = ctx.fixed
         if stacked:
             grad_hn = None if grad_hn is None else grad_hn.squeeze(0)
             grad_cn = None if grad_cn is None else grad_cn.squeeze(0)
-        wanted = (needs[0], True in needs[1:6], needs[8])
-        *found, norms = _pull(settings, (grad_out, grad_hn, grad_cn), ctx.saved_tensors, wanted)
+        inputs = ctx.saved_tensors
+        record = needs[8] if file is None else _will_run(_handle(inputs[0].device)[1])
+        *found, norms = _pull(settings, (grad_out, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:6], record))
+        if file is not None and norms is not None:
+            file(norms)
+            norms = None
         return (*[g if need else None for g, need in zip(found, needs, strict=False)], norms, None)
+
+
+def saved_by(out: Tensor) -> Tensor | None:
+    """``[T, N, S, H]`` that an eager forward, whose ``out`` this is, kept for its backward; its gates come first.
+
+    None where it kept nothing, or where a hook (a checkpoint, offloading) holds it: to ask would make it work.
+    """
+    node = out.grad_fn
+    hooked = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+    if hooked or getattr(node, "_forward_cls", None) is not _Layer:
+        return None
+    saved: Tensor = node.saved_tensors[-1]  # type: ignore[union-attr]
+    return saved
 
 
 class _Step(torch.autograd.Function):

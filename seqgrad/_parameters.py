@@ -40,22 +40,22 @@ def named(layers: dict[str, nn.Module]) -> dict[str, nn.Parameter]:
     """
     found: dict[str, nn.Parameter] = {}
     seen: set[int] = set()
-
-    def visit(module: nn.Module, prefix: str) -> None:
-        if id(module) in seen:
-            return
-        seen.add(id(module))
-        for key, p in module._parameters.items():
-            if p is not None and id(p) not in seen:
-                seen.add(id(p))
-                found[prefix + key] = p
-        for key, child in module._modules.items():
-            if child is not None:
-                visit(child, prefix if key == "_orig_mod" else f"{prefix}{key}.")
-
     for name, layer in layers.items():
-        visit(layer, f"{name}." if name else "")
+        _collect(layer, f"{name}." if name else "", found, seen)
     return found
+
+
+def _collect(module: nn.Module, prefix: str, found: dict[str, nn.Parameter], seen: set[int]) -> None:
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    for key, p in module._parameters.items():
+        if p is not None and id(p) not in seen:
+            seen.add(id(p))
+            found[prefix + key] = p
+    for key, child in module._modules.items():
+        if child is not None:
+            _collect(child, prefix if key == "_orig_mod" else f"{prefix}{key}.", found, seen)
 
 
 @torch.no_grad()
@@ -128,7 +128,7 @@ class Movement:
         found = {}
         for layer, names in self._layers.items():
             if names and all(name in moved for name in names):
-                share = {name: len(p) / max(len(rows), 1) for name, (p, rows) in self._before.items()}
+                share = {name: p.size(0) / max(rows.size(0), 1) for name, (p, rows) in self._before.items()}
                 length = math.hypot(*(moved[name] * share[name] ** 0.5 for name in names))
                 whole_norm = math.hypot(*(sizes[name] for name in names))
                 found[layer] = length / whole_norm if whole_norm else math.inf if length else math.nan
@@ -137,7 +137,8 @@ class Movement:
 
 def _rows(matrix: Tensor) -> Tensor:
     """At most ``_ROWS`` rows, at least float32."""
-    rows = matrix if len(matrix) <= _ROWS else matrix[:: -(-len(matrix) // _ROWS)]
+    count = matrix.size(0)
+    rows = matrix if count <= _ROWS else matrix[:: -(-count // _ROWS)]
     return rows.float() if rows.dtype in _HALF else rows
 
 

@@ -1,13 +1,13 @@
 """The switch between layers and records: which blocks are open, and the tap a layer gets while one is.
 
-A tap is a zero leaf tensor ``[Q, T, N]`` whose gradient is, by definition, the norms. Its hook takes that gradient and
-files it as a Series. Nothing here reads a tensor's values, so nothing waits for the device.
+A tap takes the norms ``[Q, T, N]`` of one call when its backward has computed them, and files them as a Series. Nothing
+here reads a tensor's values, so nothing waits for the device.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -218,8 +218,7 @@ def make_tap(
     x: Tensor,
     lengths: Tensor | None,
     reverse: bool,
-    shape: tuple[int, int] | None = None,
-) -> Tensor | None:
+) -> _ops.Tap | None:
     """The tap for one layer and direction of ``module``, or None when nobody records it.
 
     Args:
@@ -228,13 +227,13 @@ def make_tap(
         series: ``l0``, ``l0_reverse``, ``l1`` ...; ``cell`` for a cell.
         cell: kind of cell, one of ``seqgrad._ops.CELLS``.
         state_clip: the layer's; adds the row clip_hits.
-        x: input ``[T, N, I]``; gives the shape, the device and whether norms are float64.
+        x: input ``[T, N, I]``; inside compiled code it gives the shape, the device and whether norms are float64.
         lengths: ``[N]`` or None.
         reverse: whether the layer runs from the last step to the first.
-        shape: T and N, where ``x`` holds packed rows ``[S, I]``.
 
     Returns:
-        ``[Q, T, N]`` zeros that require grad, rows as in ``_ops.quantities``; hand it to ``_ops.layer(tap=...)``.
+        What ``_ops.layer(tap=...)`` takes: a function of the norms ``[Q, T, N]``, rows as in ``_ops.quantities``, or
+        inside compiled code zeros of that shape, whose gradient they are.
         None outside ``record`` blocks, for modules outside the recorded model, under ``no_grad``, and inside the
         transforms of torch.func.
     """
@@ -248,12 +247,7 @@ def make_tap(
     graded = torch.is_grad_enabled()
     kept = None if lengths is None else lengths.detach().clone()  # the caller may reuse the buffer
     filing = _filing(module, _graph_tap.Call(series, cell, quantities, reverse, graded), kept)
-    if filing is None:
-        return None
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    tap = torch.zeros(len(quantities), *(shape or x.shape[:2]), dtype=dtype, device=x.device, requires_grad=True)
-    _hook(tap, filing.file)
-    return tap
+    return None if filing is None else filing.file
 
 
 def _filing(module: nn.Module, call: _graph_tap.Call, lengths: Tensor | None) -> _graph_tap.Filing | None:
@@ -291,15 +285,6 @@ def _filing(module: nn.Module, call: _graph_tap.Call, lengths: Tensor | None) ->
                 recorder.watcher.gradient_arrives()
 
     return _graph_tap.Filing(lambda: any(r.open for r, _, _ in targets), arrived, file)
-
-
-def _hook(tap: Tensor, file: Callable[[Tensor], None]) -> None:
-    def take(leaf: Tensor) -> None:
-        if leaf.grad is not None:
-            data, leaf.grad = leaf.grad.detach(), None  # the next backward must append, not add up
-            file(data)
-
-    tap.register_post_accumulate_grad_hook(take)
 
 
 def watch(

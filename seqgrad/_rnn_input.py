@@ -5,7 +5,7 @@ No cell and no weight is known here. T time, N batch, I input features, S rows o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,9 +64,10 @@ class PackedRows:
         lengths = self.lengths
         return lengths if self.order is None else torch.zeros_like(lengths).index_copy(0, self.order, lengths)
 
-    def in_packed_order(self, tap: Tensor) -> Tensor:
-        """``[Q, T, N]`` from the user's order, so that its gradient arrives there."""
-        return tap if self.order is None else tap.index_select(2, self.order)
+    def in_users_order(self, file: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
+        """``file``, which wants norms ``[Q, T, N]`` in the user's order, for norms in packed order."""
+        order = self.order
+        return file if order is None else lambda norms: file(torch.empty_like(norms).index_copy_(2, order, norms))
 
 
 def packed_rows(packed: PackedSequence) -> PackedRows:

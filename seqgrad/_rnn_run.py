@@ -124,12 +124,10 @@ def run(
         return _stack(*found) if stacked else found
     tap = None
     if _recorder.on():
-        shape, known = ((rows.steps, rows.samples), rows.users_lengths()) if rows else (None, lengths)
-        tap = make_tap(
-            module, series, cell=cell, state_clip=state_clip, x=x, lengths=known, reverse=reverse, shape=shape
-        )
-        if rows and tap is not None:
-            tap = rows.in_packed_order(tap)
+        known = rows.users_lengths() if rows else lengths
+        tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=known, reverse=reverse)
+        if rows and callable(tap):  # packed rows are not for compiled code
+            tap = rows.in_users_order(tap)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,

@@ -74,15 +74,16 @@ class Saturation:
 
     def _gates(self, entry: Observation, facts: Facts) -> list[Finding]:
         low, high = facts.tensors["gates_low"], facts.tensors["gates_high"]
+        shut, open_ = low.mean(dim=1).tolist(), high.mean(dim=1).tolist()
         keeps = facts.gates.index(KEEPS[facts.cell])
-        memory = float(high[keeps].mean()) > self.frac  # open for long: chrono initialisation, or learnt
+        memory = open_[keeps] > self.frac  # open for long: chrono initialisation, or learnt
         found = []
         for k, gate in enumerate(facts.gates):
-            both = low[k] + high[k]
-            value = float(both.mean())
+            closed = shut[k]
+            value = closed + open_[k]
             if value <= self.frac:
                 continue
-            closed = float(low[k].mean())
+            both = low[k] + high[k]
             wanted = (k == keeps and closed <= self.frac / 2) or (gate == "i" and memory and closed > value / 2)
             severity: Severity = "info" if wanted else "warning"
             at = range(len(facts.times) - 1, -1, -1) if facts.reverse else range(len(facts.times))

@@ -17,7 +17,7 @@ from seqgrad.analysis._gates import activations
 from seqgrad.init import CANDIDATES, GATES
 
 CALLS_SEEN = 32  # calls of one layer within a step that are looked at; the rest are recorded in the backward alone
-_SAMPLED_STEPS, _SAMPLED_BATCH = 32, 4  # gates are recomputed at these many places only: all of them cost a forward
+_SAMPLED_STEPS, _SAMPLED_BATCH = 32, 4  # gates are looked at in so many places
 _CORRELATED = (256, 64, 8)  # at most so many timesteps, samples and features of the input are correlated
 BOUNDED = ("rnn_tanh", "gru", "lstm")  # cells whose states their nonlinearity keeps near 1
 _GRAPH_DEPTH = 64  # nodes behind an initial state that are searched for one of an earlier training step
@@ -119,7 +119,8 @@ class Watcher:
         self._before_backward()
 
     def finish(self) -> None:
-        """Join the calls of cells."""
+        """The block is over: join the calls of cells."""
+        self._before_backward = _nothing  # the block's own method: together they would wait for the garbage collector
         for layer, calls in self._cells.items():
             first = calls[0][1]
             outs = [forward.out for _, forward in calls]
@@ -179,37 +180,48 @@ def _wide(values: Tensor) -> torch.dtype:
 
 
 def _gates(facts: Facts, forward: Forward, level: float) -> None:
-    """Shares of saturated gates at up to 32 timesteps of up to 4 samples, from one product over all of them."""
-    out, steps = forward.out, facts.steps
+    """Shares of saturated gates at up to 32 timesteps of up to 4 samples."""
+    steps = facts.steps
     stride, every = -(-steps // _SAMPLED_STEPS), -(-facts.batch // _SAMPLED_BATCH)
     offset = (steps - 1) % stride if forward.reverse else 0  # the first step of the run is always among them
     facts.times = list(range(offset, steps, stride))
-    count, start = len(facts.times), forward.h0[::every].unsqueeze(0)
-    # Slices throughout: an index would have to be copied to the device.
-    before = out[offset + 1 :: stride, ::every] if forward.reverse else out[stride - 1 :: stride, ::every][: count - 1]
-    before = torch.cat([before, start] if forward.reverse else [start, before])
-    weight = None  # of each place, 1 in all
-    if forward.lengths is not None:
-        times = torch.arange(offset, steps, stride, device=out.device).unsqueeze(1)
-        limits = forward.lengths[::every]
-        if forward.reverse:  # a short sample begins at its last step, from the initial state
-            before = torch.where((times + 1 < limits).unsqueeze(2), before, start)
-        alive = (times < limits).to(torch.float32)  # [S, n]
-        weight = alive / alive.sum(dim=1, keepdim=True).clamp(min=1)
-    named = activations(forward.cell, forward.x[offset::stride, ::every], before, forward.weights)
-    # A candidate is a tanh: both of its ends count as high, and low it never is.
-    values = torch.stack([named[gate].abs() if gate in CANDIDATES else named[gate] for gate in facts.gates])
-    sides = values.new_empty((2, *values.shape))  # [2, G, S, n, H], ones and zeros: faster to add up than bool
-    torch.gt(values, level, out=sides[0])
-    torch.lt(values, 1 - level, out=sides[1])
-    if weight is None:
-        shares = sides.mean(dim=(3, 4), dtype=torch.float32)
+    saved = _ops.saved_by(forward.out)
+    if saved is None:
+        values = _recomputed(facts, forward, offset, stride, every)
     else:
-        shares = (sides.mean(dim=4, dtype=torch.float32) * weight).sum(dim=3)
-    for k, gate in enumerate(facts.gates):
-        if gate in CANDIDATES:
-            shares[1, k] = 0
-    facts.tensors["gates_high"], facts.tensors["gates_low"] = shares.unbind()
+        values = saved[offset::stride, ::every, : len(facts.gates)].permute(2, 0, 1, 3).contiguous()
+    # A candidate is a tanh: both of its ends count as high, and low it never is.
+    candidate = next(k for k, gate in enumerate(facts.gates) if gate in CANDIDATES)
+    values[candidate].abs_()
+    sides = {"gates_high": values > level, "gates_low": values < 1 - level}  # [G, S, n, H]
+    if forward.lengths is None:
+        shares = {side: beyond.mean(dim=(2, 3), dtype=torch.float32) for side, beyond in sides.items()}
+    else:
+        alive = (_times(forward, offset, stride) < forward.lengths[::every]).to(torch.float32)  # [S, n]
+        weight = alive / alive.sum(dim=1, keepdim=True).clamp(min=1)
+        shares = {side: (beyond.mean(dim=3, dtype=torch.float32) * weight).sum(dim=2) for side, beyond in sides.items()}
+    shares["gates_low"][candidate].zero_()
+    facts.tensors |= shares
+
+
+def _recomputed(facts: Facts, forward: Forward, offset: int, stride: int, every: int) -> Tensor:
+    """``[G, S, n, H]`` gate activations from one product over all places, where the forward kept none."""
+    out, start = forward.out, forward.h0[::every].unsqueeze(0)
+    # Slices throughout: an index would have to be copied to the device.
+    if forward.reverse:
+        before = torch.cat([out[offset + 1 :: stride, ::every], start])
+        if forward.lengths is not None:  # a short sample begins at its last step, from the initial state
+            going = _times(forward, offset, stride) + 1 < forward.lengths[::every]
+            before = torch.where(going.unsqueeze(2), before, start)
+    else:
+        before = torch.cat([start, out[stride - 1 :: stride, ::every][: len(facts.times) - 1]])
+    named = activations(forward.cell, forward.x[offset::stride, ::every], before, forward.weights)
+    return torch.stack([named[gate] for gate in facts.gates])
+
+
+def _times(forward: Forward, offset: int, stride: int) -> Tensor:
+    """``[S, 1]`` the sampled timesteps, on the device."""
+    return torch.arange(offset, forward.out.shape[0], stride, device=forward.out.device).unsqueeze(1)
 
 
 def _inputs(facts: Facts, forward: Forward, layout: bool) -> None:
@@ -231,6 +243,10 @@ def _inputs(facts: Facts, forward: Forward, layout: bool) -> None:
         along_batch = (part[:, 1:] * part[:, :-1]).mean() / variance
         chance = (part.shape[0] * part.shape[2]) ** -0.5
         facts.tensors["x_axes"] = torch.stack([along_time, along_batch, part.new_full((), chance)])
+
+
+def _nothing() -> None:
+    pass
 
 
 # -- the graph ---------------------------------------------------------------------------------------------------------

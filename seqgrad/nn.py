@@ -166,18 +166,25 @@ class _Layer(Unscriptable, RNNBase):
         groups = self._groups()
         # A call that fails after all is made again, with care. Under a recorder it would have been counted by then.
         recorded = _recorder.on()
-        if recorded and (states or _recorder.watching() or not self._fits(x, groups)):
+        if recorded and (states or not self._fits(x, groups)):
             return None
         try:
-            if recorded or len(groups) > 1:
+            if len(groups) > 1:
                 out, final = self._layers(x, states, groups)
             else:
+                cell, clip, tap = self._cells[self.mode], self.state_clip, None
+                if recorded:
+                    tap = _recorder.make_tap(self, "l0", cell=cell, state_clip=clip, x=x, lengths=None, reverse=False)
                 h0, *more = [s.squeeze(0) for s in states] or self._zeros(x, x.size(1))
                 out, *ends = _ops.layer(
-                    x, *groups[0][:4], h0, more[0] if more else None, w_hr=groups[0].w_hr, cell=self._cells[self.mode],
-                    scale=self.residual_scale, truncate=self.truncate or 0, state_clip=self.state_clip, stacked=True,
+                    x, *groups[0][:4], h0, more[0] if more else None, w_hr=groups[0].w_hr, cell=cell, tap=tap,
+                    scale=self.residual_scale, truncate=self.truncate or 0, state_clip=clip, stacked=True,
                 )  # fmt: skip
                 final = [end for end in ends if end is not None]
+                if tap is not None:
+                    _recorder.watch(
+                        self, "l0", cell=cell, x=x, out=out, ends=final, h0=h0, weights=groups[0], reverse=False
+                    )
         except ERRORS:
             if recorded:
                 raise

@@ -127,7 +127,7 @@ def test_off_means_off():
     rnn, other, x = Tapped(3, 5), Tapped(3, 5), torch.randn(4, 2, 3)
     assert tap_of(rnn, x) is None
     with record(rnn) as rec:
-        assert tap_of(rnn, x).shape == (2, 4, 2)
+        assert callable(tap_of(rnn, x))
         assert tap_of(other, x) is None
         with torch.no_grad():
             assert tap_of(rnn, x) is None
@@ -139,12 +139,14 @@ def test_off_means_off():
     assert not rec
 
 
-def test_taps_are_float32_zeros_and_float64_for_float64():
-    with record(nn.Sequential(rnn := Tapped(3, 5))):
-        half = tap_of(rnn, torch.zeros(4, 2, 3, dtype=torch.bfloat16))
-        double = tap_of(rnn, torch.zeros(4, 2, 3, dtype=torch.float64))
-    assert (half.dtype, double.dtype) == (torch.float32, torch.float64)
-    assert half.is_leaf and half.requires_grad and not half.any()
+@pytest.mark.parametrize(
+    ("dtype", "recorded"),
+    [(torch.bfloat16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)],
+)
+def test_norms_are_float32_and_float64_for_float64(dtype, recorded):
+    with record(rnn := Tapped(3, 5, dtype=dtype)) as rec:
+        rnn(torch.randn(4, 2, 3, dtype=dtype)).sum().backward()
+    assert rec["l0"].data.dtype == recorded
 
 
 def test_backward_after_the_block_adds_nothing():
@@ -216,7 +218,7 @@ def test_recording_reads_no_value():
     rnn = Tapped(3, 5).to("meta")
     with record(rnn) as rec:
         tap = tap_of(rnn, x, torch.empty(2, dtype=torch.int64, device="meta"))
-        (tap * 2).sum().backward()
+        tap(torch.empty(2, 4, 2, device="meta"))
         assert rec["l0"].grad_h.device.type == "meta"
         assert rec["l0"].norm().shape == (4,)
 
@@ -241,7 +243,7 @@ def test_double_backward_records_constants():
 
 
 class Scaled(nn.Module):
-    """The least that takes a tap: its gradient is dL/dy summed over features."""
+    """The least that takes a tap inside compiled code: its gradient is dL/dy summed over features."""
 
     _seqgrad_tag = None  # lets compiled code record it
 
