@@ -19,9 +19,9 @@
 namespace {
 
 #if defined(SEQGRAD_EMULATOR)
-constexpr bool kPackedRows = false;  // the CUDA engine stands behind tensors of the CPU
+constexpr bool kCpuEngine = false;  // the CUDA engine stands behind tensors of the CPU
 #else
-constexpr bool kPackedRows = true;
+constexpr bool kCpuEngine = true;
 #endif
 
 // [["rnn_tanh", gates, states, saved], ...] in the order of CellId.
@@ -37,7 +37,7 @@ std::string build_info() {
   const std::string cuda = SEQGRAD_WITH_CUDA ? "true" : "false";
   return R"({"version": ")" SEQGRAD_VERSION R"(", "torch": ")" SEQGRAD_TORCH R"(", "compiler": ")" SEQGRAD_COMPILER
          R"(", "cuda_archs": ")" SEQGRAD_CUDA_ARCHS R"(", "sources": ")" SEQGRAD_SOURCES R"(", "cuda": )" +
-         cuda + R"(, "packed_rows": )" + (kPackedRows ? "true" : "false") + R"(, "cells": )" + cells() + "}";
+         cuda + R"(, "cpu_engine": )" + (kCpuEngine ? "true" : "false") + R"(, "cells": )" + cells() + "}";
 }
 
 }  // namespace

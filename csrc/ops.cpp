@@ -1,162 +1,8 @@
-// torch meets the engines here and nowhere else: schemas, checks, allocation, dispatch. What differs between devices is
-// in the two structs OnCpu and OnCuda; everything that can be wrong with a call is checked once, for both.
-#include "core/aten.h"
-#include "cpu/engine.h"
-#if SEQGRAD_WITH_CUDA
-#include "core/aten_cuda.h"
-#endif
+// torch meets the engines here: schemas, and the ops of one layer and direction. See call.h for what a call is.
+#include "call.h"
 
 namespace seqgrad {
 namespace {
-
-CellId cell_named(const std::string& name) {
-  for (int i = 0; i < kCellCount; ++i)
-    if (name == kCells[i].name) return static_cast<CellId>(i);
-  std::string known;
-  for (int i = 0; i < kCellCount; ++i) known += std::string(i ? ", " : "") + kCells[i].name;
-  fail("cell must be one of " + known + ", got '" + name + "'");
-}
-
-ClipKind clip_named(const std::string& name) {
-  if (name == "none") return ClipKind::none;
-  if (name == "norm") return ClipKind::norm;
-  if (name == "value") return ClipKind::value;
-  fail("state_clip must be none, norm or value, got '" + name + "'");
-}
-
-// The tensors of a call, made dense and kept alive while the engine reads their memory.
-struct Call {
-  Tensor x, w_ih, w_hh, h0;
-  OptionalTensor b_ih, b_hh, w_hr, c0, lengths;
-  Layer layer;
-  bool single = false;             // one time step: x is [N, I]
-  std::vector<int64_t> first_row;  // of packed rows: x is [S, I], lengths fall
-
-  void check_and_fill() {
-    Layer& p = layer;
-    const bool packed = !single && x.dim() == 2 && lengths;
-    if (x.dim() != (single || packed ? 2 : 3))
-      fail(std::string("input must have shape ") + (single ? "[N, I]" : "[T, N, I]") + ", got " + shape_text(x));
-    if (w_hh.dim() != 2) fail("w_hh must have shape [G*H, P], got " + shape_text(w_hh));
-    const CellTraits& traits = p.traits();
-    p.dtype = storage_dtype("input", x);
-    p.T = single ? 1 : x.size(0), p.N = packed ? h0.size(0) : x.size(-2), p.I = x.size(-1), p.P = w_hh.size(1),
-    p.H = w_hh.size(0) / traits.gates;
-    if (p.T < 1) fail("input must have at least one time step, got shape " + shape_text(x));
-    if (p.H < 1) fail("w_hh must have shape [" + std::to_string(traits.gates) + "*H, P], got " + shape_text(w_hh));
-    if (w_hr && traits.states != 2) fail("w_hr (proj_size) is for LSTM only");
-    if (!w_hr && p.P != p.H) fail("w_hh must have shape [" + std::to_string(traits.gates) + "*H, H], got " + shape_text(w_hh));
-    if ((traits.states == 2) != c0.has_value()) fail("c0 must be given for LSTM and only there");
-    const int64_t rows = traits.gates * p.H;
-    const Checker check{x};
-    check("w_ih", w_ih, {rows, p.I});
-    check("w_hh", w_hh, {rows, p.P});
-    check("b_ih", b_ih, {rows});
-    check("b_hh", b_hh, {rows});
-    check("w_hr", w_hr, {p.P, p.H});
-    check("h0", h0, {p.N, p.P});
-    check("c0", c0, {p.N, p.H});
-    if (lengths) check("lengths", *lengths, ScalarType::Long, {p.N});
-    if (packed) find_rows();
-    if (p.truncate < 0) fail("truncate must be 0 (off) or a positive number of steps, got " + std::to_string(p.truncate));
-    x = dense_rows(x), w_ih = dense(w_ih), w_hh = dense(w_hh), h0 = dense(h0);
-    b_ih = dense(b_ih), b_hh = dense(b_hh), w_hr = dense(w_hr), c0 = dense(c0), lengths = dense(lengths);
-    p.x = data(x), p.x_stride_t = packed ? 0 : x.stride(0), p.x_stride_n = x.stride(-2);
-    p.w_ih = data(w_ih), p.w_hh = data(w_hh), p.b_ih = data(b_ih), p.b_hh = data(b_hh), p.w_hr = data(w_hr);
-    p.h0 = data(h0), p.c0 = data(c0), p.lengths = static_cast<const int64_t*>(data(lengths));
-  }
-
-  // Packed rows are in the order of time, within a step in the order of samples; only the ones alive have one.
-  void find_rows() {
-    const int64_t* length = static_cast<const int64_t*>(data(*lengths));
-    Layer& p = layer;
-    for (int64_t n = 0; n < p.N; ++n)
-      if (length[n] < 1 || (n && length[n] > length[n - 1])) fail("lengths of packed rows must be at least 1 and never grow");
-    p.T = p.N ? length[0] : 0;
-    int64_t total = 0, alive = p.N;
-    for (int64_t t = 0; t < p.T; ++t) {
-      while (length[alive - 1] <= t) --alive;
-      first_row.push_back(total), total += alive;
-    }
-    if (total != x.size(0) || !p.N)
-      fail("input must have as many packed rows as lengths add up to, " + std::to_string(total) + ", got " + shape_text(x));
-    p.first_row = first_row.data();
-  }
-
-  // [T, N, columns] of a padded batch, [S, columns] of packed rows.
-  template <class... Columns>
-  Tensor empty_rows(ScalarType type, Columns... columns) const {
-    return layer.first_row ? empty({x.size(0), columns...}, type) : empty({layer.T, layer.N, columns...}, type);
-  }
-  template <class... Columns>
-  void check_rows(const char* name, const Tensor& t, ScalarType type, Columns... columns) const {
-    if (layer.first_row) Checker{x}(name, t, type, {x.size(0), columns...});
-    else Checker{x}(name, t, type, {layer.T, layer.N, columns...});
-  }
-
-  Tensor empty(std::initializer_list<int64_t> shape, ScalarType type) const { return empty_on(x, shape, type); }
-  Tensor empty(std::initializer_list<int64_t> shape) const { return empty(shape, x.scalar_type()); }
-  Tensor empty_if(bool wanted, std::initializer_list<int64_t> shape) const { return wanted ? empty(shape) : empty({0}); }
-};
-
-struct OnCpu {
-  static constexpr bool out_may_be_hn = true;   // of one step both are the same numbers
-  static constexpr bool kTakesEvenRows = true;  // the gradient of a sum, an expanded number, is read as it is
-  static constexpr bool kTakesPackedRows = true;
-  static void require(const Tensor& x) {
-    if (!x.is_cpu()) fail("the CPU kernels were given an input on another device");
-  }
-  static void check_lengths(const Layer& p) {
-    for (int64_t n = 0; p.lengths && n < p.N; ++n)
-      if (p.lengths[n] < 0 || p.lengths[n] > p.T)
-        fail("lengths must lie between 0 and the number of time steps " + std::to_string(p.T) + ", got " + std::to_string(p.lengths[n]) +
-             " for sample " + std::to_string(n));
-  }
-  static void forward(const Call& call, const ForwardOut& out) { cpu::engine().forward(call.layer, out, torch_parallel()); }
-  static void backward(const Call& call, const Backward& b) { cpu::engine().backward(call.layer, b, torch_parallel()); }
-};
-
-// Work is queued on the current stream and nothing waits for the device. So lengths are not looked at here: the kernels
-// take values outside [0, T] as the nearer end.
-struct OnCuda {
-  static constexpr bool out_may_be_hn = false, kTakesEvenRows = false, kTakesPackedRows = false;
-  static void check_lengths(const Layer&) {}
-#if SEQGRAD_WITH_CUDA
-  static void require(const Tensor& x) {
-    if (!on_device(x)) fail("the CUDA kernels were given an input on another device");
-    wished_path();
-  }
-  static void forward(const Call& call, const ForwardOut& out) { cuda::forward(call.layer, out, CudaCall(call.x).context); }
-  static void backward(const Call& call, const Backward& b) { cuda::backward(call.layer, b, CudaCall(call.x).context); }
-#else
-  [[noreturn]] static void require(const Tensor&) {
-    throw std::runtime_error(
-        "seqgrad: this build holds no CUDA kernels. Rebuild it from its sources, where a CUDA toolkit is installed: "
-        "SEQGRAD_CUDA=1 pip install --no-build-isolation --force-reinstall --no-deps .");
-  }
-  static void forward(const Call&, const ForwardOut&) {}
-  static void backward(const Call&, const Backward&) {}
-#endif
-};
-
-template <class Device>
-Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0,
-               OptionalTensor c0, OptionalTensor lengths, const std::string& cell, bool reverse, double scale, const std::string& clip,
-               double clip_limit, int64_t truncate) {
-  Device::require(x);
-  if (!Device::kTakesPackedRows && x.dim() == 2)
-    fail("input must have shape [T, N, I] (packed rows are for the CPU), got " + shape_text(x));
-  Call call{x, w_ih, w_hh, h0, b_ih, b_hh, w_hr, c0, lengths, {}};
-  call.layer.cell = cell_named(cell);
-  call.layer.reverse = reverse;
-  call.layer.scale = scale;
-  call.layer.clip = clip_named(clip);
-  call.layer.clip_limit = clip_limit;
-  call.layer.truncate = truncate;
-  call.check_and_fill();
-  Device::check_lengths(call.layer);
-  return call;
-}
 
 // `tap` takes no part in the computation: its gradient is defined to be the norms (see seqgrad/_ops.py).
 template <class Device>
@@ -194,11 +40,8 @@ Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTens
   if (grad_out && !even) grad_out = dense_rows(*grad_out);
   grad_hn = dense(grad_hn), grad_cn = dense(grad_cn), out = dense(out), saved = dense(saved);
 
-  const int64_t rows = p.traits().gates * p.H;
-  const auto weight = [&](bool there, std::initializer_list<int64_t> shape) { return call.empty_if(need_weights && there, shape); };
   Tensor dx = need_input ? call.empty_rows(x.scalar_type(), p.I) : call.empty({0});
-  Tensor dw_ih = weight(true, {rows, p.I}), dw_hh = weight(true, {rows, p.P}), dw_hr = weight(w_hr.has_value(), {p.P, p.H});
-  Tensor db_ih = weight(b_ih.has_value(), {rows}), db_hh = weight(b_hh.has_value(), {rows});
+  WeightGradients weights(call, need_weights);
   Tensor dh0 = call.empty({p.N, p.P}), dc0 = call.empty_if(two, {p.N, p.H});
   Tensor measured = norms ? call.empty({norm_rows(p).count, p.T, p.N}, arithmetic(x)) : call.empty({0}, arithmetic(x));
 
@@ -207,14 +50,11 @@ Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTens
   if (two) b.grad_cn = data(grad_cn);
   if (grad_out) b.grad_out = data(grad_out), b.grad_out_stride_t = grad_out->stride(0), b.grad_out_stride_n = grad_out->stride(-2);
   b.grad_out_even = even;
-  b.dx = data(dx), b.dw_ih = data(dw_ih), b.dw_hh = data(dw_hh), b.db_ih = data(db_ih), b.db_hh = data(db_hh), b.dw_hr = data(dw_hr);
-  b.dh0 = data(dh0), b.dc0 = data(dc0), b.norms = data(measured);
-  if (p.N > 0) {
-    Device::backward(call, b);
-  } else {
-    for (Tensor* t : {&dw_ih, &dw_hh, &dw_hr, &db_ih, &db_hh}) torch::stable::zero_(*t);
-  }
-  return {dx, dw_ih, dw_hh, db_ih, db_hh, dw_hr, dh0, dc0, measured};
+  weights.fill(b);
+  b.dx = data(dx), b.dh0 = data(dh0), b.dc0 = data(dc0), b.norms = data(measured);
+  if (p.N > 0) Device::backward(call, b);
+  else weights.zero();
+  return {dx, weights.dw_ih, weights.dw_hh, weights.db_ih, weights.db_hh, weights.dw_hr, dh0, dc0, measured};
 }
 
 // One time step, for calls so small that arguments and results are what they cost: fewer of both than above, in eager mode

@@ -39,12 +39,12 @@ class BuildInfo(NamedTuple):
 class Extension(NamedTuple):
     """The loaded extension: its list of cells as ``(name, gates, states, saved)``, and what it was built from.
 
-    ``packed_rows``: whether the engine behind tensors of the CPU reads them.
+    ``cpu_engine``: whether the CPU engine stands behind tensors of the CPU; in a test, the emulated CUDA engine does.
     """
 
     CELLS: tuple[tuple[str, int, int, int], ...]
     info: BuildInfo
-    packed_rows: bool
+    cpu_engine: bool
 
 
 @functools.cache
@@ -72,10 +72,10 @@ def extension(package: Path = _PACKAGE) -> Extension:
         raise ImportError(_why_unloadable(path, str(loader))) from error
     facts = json.loads(torch.ops.seqgrad.build_info())
     cells = tuple((str(name), int(gates), int(states), int(saved)) for name, gates, states, saved in facts.pop("cells"))
-    packed_rows = bool(facts.pop("packed_rows"))
+    cpu_engine = bool(facts.pop("cpu_engine"))
     info = BuildInfo(**facts)
     _warn_if_stale(package, info)
-    return Extension(cells, info, packed_rows)
+    return Extension(cells, info, cpu_engine)
 
 
 class Warnings:

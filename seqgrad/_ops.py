@@ -33,13 +33,14 @@ class Cell(NamedTuple):
 
 
 CELLS: dict[str, Cell] = {row[0]: Cell(*row) for row in extension().CELLS}
-Tap = Tensor | Callable[[Tensor], None]
-PACKED_ROWS = extension().packed_rows  # asked once: torch.compile does not look into a cache
+File = Callable[[Tensor], None]  # takes norms
+Tap = Tensor | File
+CPU_ENGINE = extension().cpu_engine  # asked once: torch.compile does not look into a cache
 _clip_function = _composite.clip_function
 _WARNINGS = Warnings()
 _waiting = _WARNINGS.waiting
 _STEP, _STEP_BACKWARD = torch.ops.seqgrad.step.default, torch.ops.seqgrad.step_backward.default
-_will_run = torch._C._will_engine_execute_node
+will_run = torch._C._will_engine_execute_node
 _NUMBERS = {name: number for number, name in enumerate(CELLS)}
 
 
@@ -110,8 +111,8 @@ def layer(
     tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
     file = None
     if tap is not None and not isinstance(tap, Tensor):
-        file, (tap, _) = tap, _handle(x.device)
-    save = torch.is_grad_enabled() and _any_wants_grad(w_ih, *tensors, tap)
+        file, (tap, _) = tap, handle(x.device)
+    save = torch.is_grad_enabled() and any_wants_grad(w_ih, *tensors, tap)
     cn: Tensor | None
     if torch.compiler.is_compiling():
         # An exported program is there to be run: where it is trained all the same, the backward pays.
@@ -133,7 +134,7 @@ def layer(
 
 
 @cache
-def _handle(device: torch.device) -> tuple[Tensor, torch.autograd.graph.Node]:
+def handle(device: torch.device) -> tuple[Tensor, torch.autograd.graph.Node]:
     """Stands in for a tap whose norms a function takes, with its node of the graph.
 
     It is never given a gradient, but autograd would visit its node where it would a tap's: ``loss.backward()`` does,
@@ -167,7 +168,7 @@ def step(
     Eager mode alone: its ops are for nobody to trace. The rest as for ``layer``.
     """
     number = _NUMBERS[cell]
-    if torch.is_grad_enabled() and _any_wants_grad(w_ih, w_hh, x, h0, c0, b_ih, b_hh):
+    if torch.is_grad_enabled() and any_wants_grad(w_ih, w_hh, x, h0, c0, b_ih, b_hh):
         found = _apply_step(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale)
         new = [found] if c0 is None else [*found]
     else:
@@ -178,7 +179,7 @@ def step(
     return new
 
 
-def _any_wants_grad(first: Tensor, *tensors: Tensor | None) -> bool:
+def any_wants_grad(first: Tensor, *tensors: Tensor | None) -> bool:
     if first.requires_grad:
         return True
     for t in tensors:  # noqa: SIM110 - twice as fast as any() of a generator
@@ -312,7 +313,7 @@ def _below_autograd(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return torch.ops.seqgrad.forward.default(*arguments)
 
 
-def _pull(
+def pull(
     settings: tuple[Any, ...],
     grads: Sequence[Tensor | None],
     inputs: Sequence[Tensor | None],
@@ -370,8 +371,8 @@ class _Layer(torch.autograd.Function):
             grad_hn = None if grad_hn is None else grad_hn.squeeze(0)
             grad_cn = None if grad_cn is None else grad_cn.squeeze(0)
         inputs = ctx.saved_tensors
-        record = needs[8] if file is None else _will_run(_handle(inputs[0].device)[1])
-        *found, norms = _pull(settings, (grad_out, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:6], record))
+        record = needs[8] if file is None else will_run(handle(inputs[0].device)[1])
+        *found, norms = pull(settings, (grad_out, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:6], record))
         if file is not None and norms is not None:
             file(norms)
             norms = None
@@ -429,7 +430,7 @@ def _step_differentiably(
     number, scale = ctx.options
     inputs = (x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, h.detach().unsqueeze(0), saved)
     settings = options(list(CELLS)[number], False, scale, None, 0)
-    dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, _ = _pull(settings, (None, grad_h, grad_c), inputs, wanted)
+    dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, _ = pull(settings, (None, grad_h, grad_c), inputs, wanted)
     found = [dx.squeeze(0) if wanted[0] else None, dw_ih, dw_hh, db_ih, db_hh, dh0, dc0]
     return [g if need else None for g, need in zip(found, ctx.needs_input_grad, strict=False)]
 

@@ -124,15 +124,30 @@ def run(
         return _stack(*found) if stacked else found
     tap = None
     if _recorder.on():
-        known = rows.users_lengths() if rows else lengths
-        tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=known, reverse=reverse)
-        if rows and callable(tap):  # packed rows are not for compiled code
-            tap = rows.in_users_order(tap)
+        tap = tap_for(module, series, x, cell=cell, state_clip=state_clip, lengths=lengths, rows=rows, reverse=reverse)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         state_clip=state_clip, tap=tap, stacked=stacked,
     )  # fmt: skip
+
+
+def tap_for(
+    module: torch.nn.Module,
+    series: str,
+    x: Tensor,
+    *,
+    cell: str,
+    state_clip: Norm | Value | None,
+    lengths: Tensor | None,
+    rows: PackedRows | None,
+    reverse: bool,
+    **_: object,
+) -> _ops.Tap | None:
+    """The tap of a call, if anybody records it; what packed rows hand it comes in the user's order."""
+    known = rows.users_lengths() if rows else lengths
+    tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=known, reverse=reverse)
+    return rows.in_users_order(tap) if rows and callable(tap) else tap
 
 
 def _stack(out: Tensor, hn: Tensor, cn: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

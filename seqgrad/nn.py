@@ -37,8 +37,8 @@ from seqgrad._rnn_run import (
     describe_options,
     harmonise,
     plain,
-    run,
 )  # fmt: skip
+from seqgrad._stack import through_layers
 from seqgrad.clip import Norm, Value
 
 __all__ = [
@@ -216,7 +216,7 @@ class _Layer(Unscriptable, RNNBase):
     def _packed_rows(self, input: PackedSequence) -> _rnn_input.PackedRows | None:
         """``input`` as the CPU engine takes it; None where it has to become a padded batch."""
         x = input.data
-        able = plain(x) and x.is_cpu and x.is_floating_point() and self.hidden_size and _ops.PACKED_ROWS
+        able = plain(x) and x.is_cpu and x.is_floating_point() and self.hidden_size and _ops.CPU_ENGINE
         if not able or _recorder.watching():
             return None
         return _rnn_input.packed_rows(input)
@@ -238,43 +238,7 @@ class _Layer(Unscriptable, RNNBase):
         lengths: Tensor | None = None,
         packing: _Packing | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        single = len(weights) == 1
-        rows = packing if isinstance(packing, _rnn_input.PackedRows) else None
-        if not states:
-            starts = [self._zeros(x, rows.samples if rows else x.size(1))] * len(weights)
-        elif single:
-            starts = [tuple(s.squeeze(0) for s in states)]
-        else:
-            starts = list(zip(*(s.unbind(0) for s in states), strict=True))
-        directions, final = 2 if self.bidirectional else 1, []
-        for layer in range(self.num_layers):
-            outs = []
-            for direction in range(directions):
-                k, suffix = layer * directions + direction, "_reverse" if direction else ""
-                h0, c0 = starts[k] if len(starts[k]) == 2 else (starts[k][0], None)
-                out, *state = run(
-                    self, f"l{layer}{suffix}", x, weights[k], h0, c0,
-                    cell=self._cells[self.mode], lengths=lengths, scale=self.residual_scale, reverse=bool(direction),
-                    truncate=self.truncate or 0, state_clip=self.state_clip, stacked=single, rows=rows,
-                )  # fmt: skip
-                if _recorder.on():
-                    _recorder.watch(
-                        self, f"l{layer}{suffix}", cell=self._cells[self.mode], x=x, out=out, ends=state, h0=h0,
-                        weights=weights[k], lengths=lengths, reverse=bool(direction),
-                    )  # fmt: skip
-                outs.append(out)
-                final.append(state)
-            x = outs[0] if directions == 1 else torch.cat(outs, -1)
-            if self.dropout and self.training and layer < self.num_layers - 1:
-                x = self._drop(x, packing)
-        if single:
-            return x, [end for end in final[0] if end is not None]
-        return x, [torch.stack(column) for column in zip(*final, strict=True) if column[0] is not None]
-
-    def _drop(self, x: Tensor, packing: _Packing | None) -> Tensor:
-        # On packed rows, as torch.nn does: from one seed both draw the same mask.
-        drop = torch.nn.functional.dropout
-        return drop(x, self.dropout) if packing is None else packing.pad(drop(packing.pack(x), self.dropout))
+        return through_layers(self, self._cells[self.mode], x, states, weights, lengths, packing)
 
     def _groups(self) -> list[Weights]:
         """The weights of each layer and direction."""
@@ -288,8 +252,8 @@ class _Layer(Unscriptable, RNNBase):
             groups.append(Weights(found[0], found[1], b_ih, b_hh, w_hr))
         return groups
 
-    def _zeros(self, x: Tensor, samples: int) -> tuple[Tensor, ...]:
-        return (x.new_zeros(samples, self.hidden_size),)
+    def _zeros(self, x: Tensor, *leading: int) -> tuple[Tensor, ...]:
+        return (x.new_zeros(*leading, self.hidden_size),)
 
     def _check_args(self, input: Tensor, hx: Any, batch_sizes: Any) -> None:
         if hx is None:
@@ -482,9 +446,9 @@ class LSTM(_Layer):
     get_expected_cell_size = torch.nn.LSTM.get_expected_cell_size
     permute_hidden = torch.nn.LSTM.permute_hidden  # type: ignore[assignment]
 
-    def _zeros(self, x: Tensor, samples: int) -> tuple[Tensor, ...]:
-        c0 = x.new_zeros(samples, self.hidden_size)
-        return (x.new_zeros(samples, self.proj_size) if self.proj_size else c0), c0
+    def _zeros(self, x: Tensor, *leading: int) -> tuple[Tensor, ...]:
+        c0 = x.new_zeros(*leading, self.hidden_size)
+        return (x.new_zeros(*leading, self.proj_size) if self.proj_size else c0), c0
 
     def _check_state_rank(self, hx: Any, batched: bool) -> Any:
         if hx[0].dim() != (3 if batched else 2) or hx[1].dim() != (3 if batched else 2):

@@ -35,10 +35,12 @@ struct Layer {
   // CPU, or null: packed rows. Then lengths fall from sample to sample, [T, N, *] below reads [S, *] with S the sum of
   // lengths, time step t begins at row first_row[t], and only strides from row to row (_n) count. Norms stay [Q, T, N].
   const int64_t* first_row = nullptr;
+  int64_t out_width = 0;     // CPU: columns of a row of out, where it holds those of both directions; 0: P
   const void* h0 = nullptr;  // [N, P]
   const void* c0 = nullptr;  // [N, H], two-state cells
 
   const CellTraits& traits() const { return kCells[static_cast<int>(cell)].traits; }
+  int64_t width() const { return out_width ? out_width : P; }
   int64_t length(int64_t n) const { return lengths ? lengths[n] : T; }
   int64_t row(int64_t t, int64_t n) const { return (first_row ? first_row[t] : t * N) + n; }
   int64_t at(int64_t t, int64_t n, int64_t stride_t, int64_t stride_n) const {  // the same, in an array with strides

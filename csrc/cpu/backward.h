@@ -241,7 +241,7 @@ class BackwardPass {
     const bool first = leaves(slice, r, t);
     const int64_t before = first ? 0 : row_before(t, n);
     const S* h = static_cast<const S*>(to.out);
-    const S* h_prev = first ? static_cast<const S*>(p.h0) + n * p.P : h + before * p.P;
+    const S* h_prev = first ? static_cast<const S*>(p.h0) + n * p.P : h + before * p.width();
     const A* saved = static_cast<const A*>(to.saved);
     const A* dh = (p.w_hr ? s.dm.get() : s.dh.get()) + r * L;
     SquareSum cell_sum;
@@ -250,7 +250,7 @@ class BackwardPass {
       Step<Vec<A>> cell;
       StepGrad<Vec<A>> grad;
       for (int i = 0; i < kTraits.saved; ++i) cell.saved[i] = load(saved + (now * kTraits.saved + i) * p.H + u * L, lanes);
-      if constexpr (kTraits.reads_h) cell.h = load(h + now * p.P + u * L, lanes);
+      if constexpr (kTraits.reads_h) cell.h = load(h + now * p.width() + u * L, lanes);
       if constexpr (kTraits.reads_previous) cell.h_prev = load(h_prev + u * L, lanes);
       if constexpr (kTwoStates) {
         cell.c_prev = first ? load(static_cast<const S*>(p.c0) + n * p.H + u * L, lanes)
@@ -305,7 +305,8 @@ class BackwardPass {
     const A* recurrent = s.dz.get() + kTraits.recurrent_plane() * UB * step;
     chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
       const int64_t n = slice.sample[r];
-      const S* h = leaves(slice, r, t) ? static_cast<const S*>(p.h0) + n * p.P : static_cast<const S*>(to.out) + row_before(t, n) * p.P;
+      const S* h =
+          leaves(slice, r, t) ? static_cast<const S*>(p.h0) + n * p.P : static_cast<const S*>(to.out) + row_before(t, n) * p.width();
       if (to.dw_ih) pack_row(static_cast<const S*>(p.x) + p.at(t, n, p.x_stride_t, p.x_stride_n), p.I, s.x.get() + row * L, step);
       if (to.dw_hh) pack_row(h, p.P, s.h.get() + row * L, step);
     });

@@ -22,6 +22,8 @@ struct Split {
 };
 Split split_forward(const Layer& layer, int threads);
 Split split_backward(const Layer& layer, int threads, bool weight_gradients, bool norms);
+// Whether the two directions of a layer run at the same time, each on one thread: `alone` is how one would be split.
+bool both_at_once(const Layer& layer, Split alone, int threads);
 
 // The best engine, or the one that the environment variable SEQGRAD_CPU_ISA names (read at first use).
 const Engine& engine();

@@ -182,7 +182,7 @@ class ForwardPass {
   SEQGRAD_HD void store_state(const Slice& slice, int64_t r, int64_t t, int64_t b, Vec<A> h, int lanes, A* next) {
     const int64_t n = slice.sample[r];
     store_aligned(next + (b * slice.pitch() + r) * L, first_lanes<A>(h, lanes));
-    store(static_cast<S*>(to.out) + p.row(t, n) * p.P + b * L, h, lanes);
+    store(static_cast<S*>(to.out) + p.row(t, n) * p.width() + b * L, h, lanes);
     if (is_last(slice, r, t)) store(static_cast<S*>(to.hn) + n * p.P + b * L, h, lanes);
   }
 
@@ -193,7 +193,7 @@ class ForwardPass {
     for (int64_t r = 0; r < slice.rows(); ++r)
       for (int64_t t = slice.length[r]; t < p.T; ++t) {
         const int64_t row = t * p.N + slice.sample[r];
-        std::memset(static_cast<S*>(to.out) + row * p.P, 0, p.P * sizeof(S));
+        std::memset(static_cast<S*>(to.out) + row * p.width(), 0, p.P * sizeof(S));
         if (to.saved) std::memset(static_cast<A*>(to.saved) + row * Cell::kTraits.saved * p.H, 0, Cell::kTraits.saved * p.H * sizeof(A));
       }
   }

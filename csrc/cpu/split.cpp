@@ -35,4 +35,11 @@ Split split_backward(const Layer& p, int threads, bool weight_gradients, bool no
   return split_of(p, threads, weight_gradients, may_team);
 }
 
+// A thread per direction, then, where no more than two would have shared the samples of one. A team keeps its own: each
+// of its members holds but a share of the weights in its cache.
+bool both_at_once(const Layer& p, Split alone, int threads) {
+  const double work = double(p.traits().gates) * p.H * (p.I + p.P) * p.T * p.N;
+  return threads > 1 && work >= kWorkPerThread && alone.team == 1 && alone.slices <= 2;
+}
+
 }  // namespace seqgrad::cpu

@@ -36,6 +36,7 @@ struct Options {
   ClipKind clip = ClipKind::none;
   int threads = 3;
   bool in_turn = false;
+  bool half = false;    // out is the right half of rows twice as wide
   bool packed = false;  // the engine reads and writes packed rows; samples come by falling length, none of length 0
 };
 
@@ -133,13 +134,21 @@ void run_engine(const cpu::Engine& engine, Layer p, const naive::Inputs& in, con
   if (options.packed) p.first_row = first_row.data(), p.x_stride_t = 0;
   const Parallel parallel{options.threads, options.in_turn ? launch_in_turn : launch_threads};
 
-  auto out = unwritten<A>(rows * p.P), hn = unwritten<A>(right.hn.size()), cn = unwritten<A>(right.cn.size());
+  p.out_width = options.half ? 2 * p.P : 0;
+  const int64_t left = p.width() - p.P;
+  auto wide = unwritten<A>(rows * p.width()), hn = unwritten<A>(right.hn.size()), cn = unwritten<A>(right.cn.size());
   auto saved = unwritten<A>(rows * p.traits().saved * p.H);
-  engine.forward(p, {out.data(), hn.data(), two ? cn.data() : nullptr, saved.data()}, parallel);
+  engine.forward(p, {wide.data() + left, hn.data(), two ? cn.data() : nullptr, saved.data()}, parallel);
+  std::vector<A> out;
+  for (int64_t row = 0; row < rows; ++row) {
+    const A* begin = &wide[row * p.width()];
+    for (int64_t i = 0; i < left; ++i) CHECK(std::isnan(begin[i]));  // another's
+    out.insert(out.end(), begin + left, begin + p.width());
+  }
   compare("out", padded(out, p.P), right.out), compare("hn", hn, right.hn), compare("cn", cn, right.cn);
 
   Backward b;
-  b.out = out.data(), b.saved = saved.data();
+  b.out = wide.data() + left, b.saved = saved.data();
   b.grad_out = grad_out.data(), b.grad_out_stride_t = options.packed ? 0 : p.N * p.P, b.grad_out_stride_n = p.P;
   b.grad_hn = grad_hn.data(), b.grad_cn = two ? grad_cn.data() : nullptr;
   auto dx = unwritten<A>(rows * p.I), dw_ih = unwritten<A>(right.dw_ih.size()), dw_hh = unwritten<A>(right.dw_hh.size());
@@ -196,10 +205,27 @@ TEST(truncation) { check_layer({7, 3, 2, 9, 9}, {.ragged = true, .truncate = 3})
 TEST(truncation_reversed) { check_layer({7, 3, 2, 9, 9}, {.reverse = true, .ragged = true, .truncate = 3}); }
 TEST(clipped_by_norm) { check_layer({6, 3, 2, 9, 9}, {.clip = ClipKind::norm}); }
 TEST(clipped_by_value) { check_layer({6, 3, 2, 9, 9}, {.clip = ClipKind::value}); }
+TEST(half_of_an_output) { check_layer({7, 9, 5, 17, 17}, {.ragged = true, .half = true}); }
+TEST(half_of_an_output_reversed) { check_layer({7, 9, 5, 17, 17}, {.reverse = true, .half = true, .packed = true}); }
+TEST(half_of_a_projected_output) { check_layer({70, 4, 3, 19, 7}, {.half = true}); }
 TEST(packed_rows) { check_layer({7, 9, 5, 17, 17}, {.truncate = 3, .packed = true}); }
 TEST(packed_rows_reversed) { check_layer({7, 9, 5, 17, 17}, {.reverse = true, .packed = true}); }
 TEST(packed_rows_of_a_projection) { check_layer({6, 4, 3, 19, 7}, {.packed = true}); }
 TEST(packed_rows_on_several_threads) { check_layer({70, 9, 40, 41, 41}, {.packed = true}); }
+TEST(directions_at_the_same_time) {
+  const auto at_once = [](int64_t T, int64_t N, int64_t H, int threads) {
+    Layer p;
+    p.cell = CellId::gru, p.T = T, p.N = N, p.I = p.H = p.P = H;
+    return cpu::both_at_once(p, cpu::split_forward(p, threads), threads);
+  };
+  CHECK(at_once(200, 1, 64, 2));  // one sample: the other thread would idle
+  CHECK(at_once(200, 2, 64, 2));  // two threads, two directions
+  CHECK(at_once(200, 1, 64, 8));
+  CHECK(!at_once(200, 1, 64, 1));
+  CHECK(!at_once(2, 1, 16, 2));      // too little to wake a thread for
+  CHECK(!at_once(200, 1, 1024, 2));  // a team shares the weights
+  CHECK(!at_once(200, 8, 64, 8));    // eight samples for eight threads
+}
 // Enough work for a slice per thread (the engine keeps small problems on one), several chunks of time steps.
 TEST(several_threads) { check_layer({70, 9, 40, 41, 41}, {.ragged = true}); }
 TEST(one_thread) { check_layer({70, 9, 40, 41, 41}, {.ragged = true, .threads = 1}); }

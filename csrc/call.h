@@ -1,0 +1,183 @@
+// A call of an op on its way to an engine: checks and allocation. What differs between devices is in the two structs
+// OnCpu and OnCuda; everything that can be wrong with a call is checked once, for both.
+#pragma once
+
+#include "cpu/engine.h"
+#include "core/aten.h"
+#if SEQGRAD_WITH_CUDA
+#include "core/aten_cuda.h"
+#endif
+
+namespace seqgrad {
+
+inline CellId cell_named(const std::string& name) {
+  for (int i = 0; i < kCellCount; ++i)
+    if (name == kCells[i].name) return static_cast<CellId>(i);
+  std::string known;
+  for (int i = 0; i < kCellCount; ++i) known += std::string(i ? ", " : "") + kCells[i].name;
+  fail("cell must be one of " + known + ", got '" + name + "'");
+}
+
+inline ClipKind clip_named(const std::string& name) {
+  if (name == "none") return ClipKind::none;
+  if (name == "norm") return ClipKind::norm;
+  if (name == "value") return ClipKind::value;
+  fail("state_clip must be none, norm or value, got '" + name + "'");
+}
+
+// The tensors of a call, made dense and kept alive while the engine reads their memory.
+struct Call {
+  Tensor x, w_ih, w_hh, h0;
+  OptionalTensor b_ih, b_hh, w_hr, c0, lengths;
+  Layer layer;
+  bool single = false;             // one time step: x is [N, I]
+  std::vector<int64_t> first_row;  // of packed rows: x is [S, I], lengths fall
+
+  void check_and_fill() {
+    Layer& p = layer;
+    const bool packed = !single && x.dim() == 2 && lengths;
+    if (x.dim() != (single || packed ? 2 : 3))
+      fail(std::string("input must have shape ") + (single ? "[N, I]" : "[T, N, I]") + ", got " + shape_text(x));
+    if (w_hh.dim() != 2) fail("w_hh must have shape [G*H, P], got " + shape_text(w_hh));
+    const CellTraits& traits = p.traits();
+    p.dtype = storage_dtype("input", x);
+    p.T = single ? 1 : x.size(0), p.N = packed ? h0.size(0) : x.size(-2), p.I = x.size(-1), p.P = w_hh.size(1),
+    p.H = w_hh.size(0) / traits.gates;
+    if (p.T < 1) fail("input must have at least one time step, got shape " + shape_text(x));
+    if (p.H < 1) fail("w_hh must have shape [" + std::to_string(traits.gates) + "*H, P], got " + shape_text(w_hh));
+    if (w_hr && traits.states != 2) fail("w_hr (proj_size) is for LSTM only");
+    if (!w_hr && p.P != p.H) fail("w_hh must have shape [" + std::to_string(traits.gates) + "*H, H], got " + shape_text(w_hh));
+    if ((traits.states == 2) != c0.has_value()) fail("c0 must be given for LSTM and only there");
+    const int64_t rows = traits.gates * p.H;
+    const Checker check{x};
+    check("w_ih", w_ih, {rows, p.I});
+    check("w_hh", w_hh, {rows, p.P});
+    check("b_ih", b_ih, {rows});
+    check("b_hh", b_hh, {rows});
+    check("w_hr", w_hr, {p.P, p.H});
+    check("h0", h0, {p.N, p.P});
+    check("c0", c0, {p.N, p.H});
+    if (lengths) check("lengths", *lengths, ScalarType::Long, {p.N});
+    if (packed) find_rows();
+    if (p.truncate < 0) fail("truncate must be 0 (off) or a positive number of steps, got " + std::to_string(p.truncate));
+    x = dense_rows(x), w_ih = dense(w_ih), w_hh = dense(w_hh), h0 = dense(h0);
+    b_ih = dense(b_ih), b_hh = dense(b_hh), w_hr = dense(w_hr), c0 = dense(c0), lengths = dense(lengths);
+    p.x = data(x), p.x_stride_t = packed ? 0 : x.stride(0), p.x_stride_n = x.stride(-2);
+    p.w_ih = data(w_ih), p.w_hh = data(w_hh), p.b_ih = data(b_ih), p.b_hh = data(b_hh), p.w_hr = data(w_hr);
+    p.h0 = data(h0), p.c0 = data(c0), p.lengths = static_cast<const int64_t*>(data(lengths));
+  }
+
+  // Packed rows are in the order of time, within a step in the order of samples; only the ones alive have one.
+  void find_rows() {
+    const int64_t* length = static_cast<const int64_t*>(data(*lengths));
+    Layer& p = layer;
+    for (int64_t n = 0; n < p.N; ++n)
+      if (length[n] < 1 || (n && length[n] > length[n - 1])) fail("lengths of packed rows must be at least 1 and never grow");
+    p.T = p.N ? length[0] : 0;
+    int64_t total = 0, alive = p.N;
+    for (int64_t t = 0; t < p.T; ++t) {
+      while (length[alive - 1] <= t) --alive;
+      first_row.push_back(total), total += alive;
+    }
+    if (total != x.size(0) || !p.N)
+      fail("input must have as many packed rows as lengths add up to, " + std::to_string(total) + ", got " + shape_text(x));
+    p.first_row = first_row.data();
+  }
+
+  // [T, N, columns] of a padded batch, [S, columns] of packed rows.
+  template <class... Columns>
+  Tensor empty_rows(ScalarType type, Columns... columns) const {
+    return layer.first_row ? empty({x.size(0), columns...}, type) : empty({layer.T, layer.N, columns...}, type);
+  }
+  template <class... Columns>
+  void check_rows(const char* name, const Tensor& t, ScalarType type, Columns... columns) const {
+    if (layer.first_row) Checker{x}(name, t, type, {x.size(0), columns...});
+    else Checker{x}(name, t, type, {layer.T, layer.N, columns...});
+  }
+
+  Tensor empty(std::initializer_list<int64_t> shape, ScalarType type) const { return empty_on(x, shape, type); }
+  Tensor empty(std::initializer_list<int64_t> shape) const { return empty(shape, x.scalar_type()); }
+  Tensor empty_if(bool wanted, std::initializer_list<int64_t> shape) const { return wanted ? empty(shape) : empty({0}); }
+};
+
+struct OnCpu {
+  static constexpr bool out_may_be_hn = true;   // of one step both are the same numbers
+  static constexpr bool kTakesEvenRows = true;  // the gradient of a sum, an expanded number, is read as it is
+  static constexpr bool kTakesPackedRows = true;
+  static void require(const Tensor& x) {
+    if (!x.is_cpu()) fail("the CPU kernels were given an input on another device");
+  }
+  static void check_lengths(const Layer& p) {
+    for (int64_t n = 0; p.lengths && n < p.N; ++n)
+      if (p.lengths[n] < 0 || p.lengths[n] > p.T)
+        fail("lengths must lie between 0 and the number of time steps " + std::to_string(p.T) + ", got " + std::to_string(p.lengths[n]) +
+             " for sample " + std::to_string(n));
+  }
+  static void forward(const Call& call, const ForwardOut& out) { cpu::engine().forward(call.layer, out, torch_parallel()); }
+  static void backward(const Call& call, const Backward& b) { cpu::engine().backward(call.layer, b, torch_parallel()); }
+};
+
+// Work is queued on the current stream and nothing waits for the device. So lengths are not looked at here: the kernels
+// take values outside [0, T] as the nearer end.
+struct OnCuda {
+  static constexpr bool out_may_be_hn = false, kTakesEvenRows = false, kTakesPackedRows = false;
+  static void check_lengths(const Layer&) {}
+#if SEQGRAD_WITH_CUDA
+  static void require(const Tensor& x) {
+    if (!on_device(x)) fail("the CUDA kernels were given an input on another device");
+    wished_path();
+  }
+  static void forward(const Call& call, const ForwardOut& out) { cuda::forward(call.layer, out, CudaCall(call.x).context); }
+  static void backward(const Call& call, const Backward& b) { cuda::backward(call.layer, b, CudaCall(call.x).context); }
+#else
+  [[noreturn]] static void require(const Tensor&) {
+    throw std::runtime_error(
+        "seqgrad: this build holds no CUDA kernels. Rebuild it from its sources, where a CUDA toolkit is installed: "
+        "SEQGRAD_CUDA=1 pip install --no-build-isolation --force-reinstall --no-deps .");
+  }
+  static void forward(const Call&, const ForwardOut&) {}
+  static void backward(const Call&, const Backward&) {}
+#endif
+};
+
+template <class Device>
+Call make_call(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0,
+               OptionalTensor c0, OptionalTensor lengths, const std::string& cell, bool reverse, double scale, const std::string& clip,
+               double clip_limit, int64_t truncate) {
+  Device::require(x);
+  if (!Device::kTakesPackedRows && x.dim() == 2)
+    fail("input must have shape [T, N, I] (packed rows are for the CPU), got " + shape_text(x));
+  Call call{x, w_ih, w_hh, h0, b_ih, b_hh, w_hr, c0, lengths, {}};
+  call.layer.cell = cell_named(cell);
+  call.layer.reverse = reverse;
+  call.layer.scale = scale;
+  call.layer.clip = clip_named(clip);
+  call.layer.clip_limit = clip_limit;
+  call.layer.truncate = truncate;
+  call.check_and_fill();
+  Device::check_lengths(call.layer);
+  return call;
+}
+
+// Gradients of the weights of a call: [0] for what is not there or not wanted.
+struct WeightGradients {
+  Tensor dw_ih, dw_hh, db_ih, db_hh, dw_hr;
+
+  WeightGradients(const Call& call, bool wanted)
+      : WeightGradients(call, wanted, call.layer.traits().gates * call.layer.H, call.b_ih && wanted, call.w_hr && wanted) {}
+
+  void fill(Backward& b) const {
+    b.dw_ih = data(dw_ih), b.dw_hh = data(dw_hh), b.db_ih = data(db_ih), b.db_hh = data(db_hh), b.dw_hr = data(dw_hr);
+  }
+  void zero() {
+    for (Tensor* t : {&dw_ih, &dw_hh, &dw_hr, &db_ih, &db_hh}) torch::stable::zero_(*t);
+  }
+
+ private:
+  WeightGradients(const Call& call, bool wanted, int64_t rows, bool bias, bool projected)
+      : dw_ih(call.empty_if(wanted, {rows, call.layer.I})), dw_hh(call.empty_if(wanted, {rows, call.layer.P})),
+        db_ih(call.empty_if(bias, {rows})), db_hh(call.empty_if(bias, {rows})),
+        dw_hr(call.empty_if(projected, {call.layer.P, call.layer.H})) {}
+};
+
+}  // namespace seqgrad
