@@ -127,8 +127,9 @@ def detach(modules: Sequence[nn.Module]) -> None:
 def forget_closed() -> None:
     """Drop the tickets that no open block waits for, and norms that were never asked for."""
     with _lock:
-        for number in [number for number, filing in _tickets.items() if not filing.is_open()]:
-            del _tickets[number]
+        if _tickets:
+            for number in [number for number, filing in _tickets.items() if not filing.is_open()]:
+                del _tickets[number]
         if not _tickets:
             _waiting.clear()
 

@@ -193,10 +193,14 @@ class _Layer(Unscriptable, RNNBase):
 
     def _fits(self, x: Tensor, groups: Sequence[Weights]) -> bool:
         """Whether ``x [T, N, I]`` and the weights have what the engine asks of them."""
-        sizes = x.shape[0] > 0 and x.shape[2] == self.input_size and self.hidden_size > 0 and x.is_floating_point()
-        return sizes and all(
-            w.dtype == x.dtype and w.device == x.device for group in groups for w in group if w is not None
-        )
+        if not (x.size(0) > 0 and x.size(2) == self.input_size and self.hidden_size > 0 and x.is_floating_point()):
+            return False
+        dtype, device = x.dtype, x.device
+        for group in groups:
+            for w in group:
+                if w is not None and not (w.dtype == dtype and w.device == device):
+                    return False
+        return True
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input
