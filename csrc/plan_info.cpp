@@ -140,6 +140,7 @@ std::string cpu_plan(std::string cell, std::string dtype, std::vector<int64_t> s
       .raw("isa", "\"" + std::string(cpu::engine().name) + "\"")
       .add("slices", split.slices)
       .add("team", int64_t{split.team})
+      .raw("at_once", !idle && cpu::both_at_once(layer, split, most) ? "true" : "false")
       .done();
 }
 

@@ -44,7 +44,7 @@ def layer(
     tensors = (x, *ahead, *back, h0, c0)
     handle = None if taps[0] is None and taps[1] is None else _ops.handle(x.device)[0]
     cn: Tensor | None
-    if torch.is_grad_enabled() and _ops.any_wants_grad(x, *tensors[1:], handle):
+    if torch.is_grad_enabled() and _ops.any_wants_grad(x, *ahead, *back, h0, c0, handle):
         out, hn, *more = _apply(*tensors, handle, (lengths, settings, taps))
         cn = more[0] if more else None
     else:

@@ -27,12 +27,15 @@ def cut(plan: CudaPlan) -> str:
     return f"{plan.slices} x {plan.groups} blocks of {_count(plan.units, 'unit')} and {samples}, {memory}"
 
 
-def threads(split: CpuPlan, free: CpuPlan, most: int, wish: str | None) -> tuple[str, str]:
+def threads(split: CpuPlan, free: CpuPlan, most: int, wish: str | None, bidirectional: bool) -> tuple[str, str]:
     """How the CPU engine cuts the work, and why; ``free`` is the split without clipping and projection."""
     if split.slices == 0:
         return "", "there is nothing to do"
-    used = split.slices * split.team
-    if split.team > 1:
+    together = bidirectional and split.at_once
+    used = 1 if together else split.slices * split.team
+    if together:
+        why = "both directions run at the same time, a thread each (in eager code)"
+    elif split.team > 1:
         slices = _count(split.slices, "slice")
         why = f"fewer samples than threads: a team of {split.team} shares each of {slices} of the batch"
     elif free.team > 1:

@@ -199,7 +199,7 @@ class Observation:
         """The last pass of a series: the one that figures and histories show."""
         return self.passes(key)[-1]
 
-    @property
+    @cached_property
     def keys(self) -> list[str]:
         """Names of the recorded series."""
         return self.record.keys()

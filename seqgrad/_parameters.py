@@ -85,7 +85,8 @@ def whole(figure: Tensor) -> Tensor:
 def gradients(parameters: dict[str, nn.Parameter], known: Iterable[str] = ()) -> dict[str, Tensor]:
     """Norm of the gradient of every parameter that has one, those already ``known`` left out."""
     known = set(known)
-    return norms((name, p.grad) for name, p in parameters.items() if p.grad is not None and name not in known)
+    found = [(name, p.grad) for name, p in parameters.items() if p.grad is not None and name not in known]
+    return norms(found) if found else {}
 
 
 class Movement:
@@ -93,19 +94,21 @@ class Movement:
 
     Args:
         step: the training step that makes the move.
-        layers: by name.
-        sizes: norms of their parameters now, by name, on the device.
+        layers: their names.
+        parameters: theirs, by name.
+        sizes: norms of these now, by name, on the device.
     """
 
     @torch.no_grad()
-    def __init__(self, step: int, layers: dict[str, nn.Module], sizes: dict[str, Tensor]) -> None:
+    def __init__(
+        self, step: int, layers: Iterable[str], parameters: dict[str, nn.Parameter], sizes: dict[str, Tensor]
+    ) -> None:
         self.step = step
-        self._layers: dict[str, list[str]] = {}  # names of each one's matrices
-        self._before: dict[str, tuple[nn.Parameter, Tensor]] = {}  # with its rows
-        for layer, module in layers.items():
-            matrices = {name: p for name, p in named({layer: module}).items() if p.dim() == 2 and name in sizes}
-            self._layers[layer] = list(matrices)
-            self._before |= {name: (p, _rows(p).clone()) for name, p in matrices.items()}
+        matrices = [name for name, p in parameters.items() if p.dim() == 2 and name in sizes]
+        self._layers = {  # names of each one's matrices
+            layer: [name for name in matrices if not layer or name.startswith(f"{layer}.")] for layer in layers
+        }
+        self._before = {name: (parameters[name], _rows(parameters[name]).clone()) for name in matrices}  # with its rows
         self.sizes = {name: sizes[name] for name in self._before}
         self.moved: dict[str, Tensor] = {}
 

@@ -54,6 +54,7 @@ class CpuPlan(NamedTuple):
     isa: str  # instruction set: "baseline", "avx2", "avx512", "neon"
     slices: int  # of the batch
     team: int  # threads that share a slice, splitting its units
+    at_once: bool  # instead, the two directions of a layer run at the same time, a thread each
 
 
 def cuda_plan(

@@ -235,5 +235,6 @@ def _explain_pass(
     sizes = {"T": call.T, "N": call.N, "I": inputs, "H": H}
     split = cpu_plan(cell, call.dtype, sizes, P=P, backward=backward, clipped=rnn.state_clip is not None)
     free = cpu_plan(cell, call.dtype, sizes, backward=backward)
-    how, why = _explain_text.threads(split, free, torch.get_num_threads(), os.environ.get("SEQGRAD_CPU_ISA"))
+    wish, both = os.environ.get("SEQGRAD_CPU_ISA"), isinstance(rnn, _Layer) and rnn.bidirectional
+    how, why = _explain_text.threads(split, free, torch.get_num_threads(), wish, both)
     return PassExplained(series, direction, "cpu", split.isa, how, None, why, None)

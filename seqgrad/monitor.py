@@ -188,8 +188,9 @@ class Monitor:
             self._moving.measure()
             self._moved, self._moving = self._moving, None
         if self._due:
-            self._weights = norms(named(self._layers).items())
-            self._moving = Movement(self._step, self._layers, self._weights)
+            parameters = named(self._layers)
+            self._weights = norms(parameters.items())
+            self._moving = Movement(self._step, self._layers, parameters, self._weights)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

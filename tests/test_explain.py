@@ -121,6 +121,10 @@ def test_on_the_cpu_the_instruction_set_and_the_threads_are_told() -> None:
     assert "a team of 4" in clipped[0].why
     assert clipped[1].how == "1 thread of 4"
     assert "clipping and projection need a whole sample at once" in clipped[1].why
+    both = explain(sg.GRU(64, 64, bidirectional=True), torch.randn(100, 1, 64))
+    assert {row.how for row in both} == {"1 thread of 4"}
+    assert all("both directions run at the same time" in row.why for row in both)
+    assert "both directions" not in explain(sg.GRU(64, 64, bidirectional=True), torch.randn(100, 32, 64))[0].why
     assert "too little work for a second thread" in explain(sg.GRU(2, 3), torch.randn(5, 1, 2))[0].why
     assert explain(sg.GRU(2, 3), torch.randn(5, 0, 2))[0].why == "there is nothing to do"
     torch.set_num_threads(1)
