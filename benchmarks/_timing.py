@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 
 _SETTLE = 0.01  # seconds of uncounted calls at the beginning of a turn
+_SPINS = {"onnxruntime": 0.15}  # likewise, behind a rival whose idle threads hold the cores for longer
 _BURST = 0.002  # seconds, about, of counted calls in a turn
 
 
@@ -44,9 +45,9 @@ def interleave(
 ) -> dict[str, Timing]:
     """Time the rivals in turns, so that a slow moment of the machine meets all of them.
 
-    A turn begins with calls that are not counted. Idle threads of OpenMP, onnxruntime and XLA spin for some
-    milliseconds before they sleep: without that, each rival would be timed on cores that the one before still holds,
-    and in caches that it has filled.
+    A turn begins with calls that are not counted. Idle threads of OpenMP and XLA spin for some milliseconds before
+    they sleep, those of onnxruntime for more than fifty: without that, each rival would be timed on cores that the one
+    before still holds, and in caches that it has filled.
 
     Args:
         rivals: what to time, by name.
@@ -62,14 +63,16 @@ def interleave(
     round_takes = sum(max(spent, _SETTLE) + bursts[name] * spent for name, spent in once.items())
     rounds = max(round(seconds / round_takes), 3)
     samples: dict[str, list[float]] = {name: [] for name in rivals}
+    before = ""
     while any(len(values) < least for values in samples.values()) or rounds > 0:
         rounds -= 1
         for name, call in rivals.items():
-            settled = time.perf_counter() + _SETTLE
+            settled = time.perf_counter() + _SPINS.get(before, _SETTLE)
             call()
             while time.perf_counter() < settled:
                 call()
             samples[name] += [timer(call) for _ in range(bursts[name])]
+            before = name
     return {name: _summary(values[:most]) for name, values in samples.items()}
 
 

@@ -156,7 +156,7 @@ def test_later_layers_read_both_directions() -> None:
     assert second.series == "l1"
     expected = cpu_plan("rnn_tanh", torch.float32, {"T": 60, "N": 2, "I": 80, "H": 40}, backward=False)
     assert second.how.split()[0] == str(expected.slices * expected.team)
-    assert first.how != second.how
+    assert first.why != second.why
 
 
 def test_what_the_engine_leaves_to_torch_is_said() -> None:
