@@ -16,6 +16,7 @@ from typing import Any
 from _shapes import Shape
 from _timing import geometric_mean
 
+NAMES = {"rnn": "RNN", "residual": "ResidualRNN", "gru": "GRU", "lstm": "LSTM"}
 MODES = {"infer": ("inference", "#0072b2", "o"), "train": ("training, norms recorded", "#d55e00", "s")}
 
 
@@ -31,7 +32,9 @@ def table(rows: list[dict[str, Any]]) -> str:
                     r["ratios"][peer] for r in rows if (r["cell"], r["mode"]) == (cell, mode) and peer in r["ratios"]
                 ]
                 cells.append(f"{geometric_mean(ratios):.1f}, {min(ratios):.2f}" if ratios else "")
-            lines.append(f"| {cell.upper()} | {peer} | {' | '.join(cells)} |")
+            if not any(cells):
+                continue
+            lines.append(f"| {NAMES[cell]} | {peer} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -49,13 +52,13 @@ def figure(rows: list[dict[str, Any]], title: str, path: Path) -> None:
             places = [shapes.index(str(Shape(**row["shape"]))) for row in found]
             axes.plot([row["ratio"] for row in found], places, marker, color=colour, label=label, markersize=5)
         axes.axvline(1, color="0.4", linewidth=1)
-        axes.set(title=cell.upper(), xscale="log", xlabel="torch.nn / seqgrad", yticks=range(len(shapes)))
+        axes.set(title=NAMES[cell], xscale="log", xlabel="torch.nn / seqgrad", yticks=range(len(shapes)))
         axes.set_yticklabels(shapes, fontsize=8)
         axes.set_xticks([0.5, 1, 2, 5, 10, 20, 50], ["½", "1", "2", "5", "10", "20", "50"])
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("N, T, I, H")
     panels[0].invert_yaxis()
-    panels[-1].legend(fontsize=8, loc="lower right")
+    drawing.legend(*panels[-1].get_legend_handles_labels(), fontsize=8, loc="outside lower center", ncols=2)
     drawing.suptitle(title, fontsize=10)
     drawing.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
