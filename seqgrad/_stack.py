@@ -35,7 +35,7 @@ def through_layers(
         "cell": cell, "lengths": lengths, "scale": module.residual_scale, "truncate": module.truncate or 0,
         "state_clip": module.state_clip, "rows": rows,
     }  # fmt: skip
-    together = module.bidirectional and _goes_together(module, x)
+    together = module.bidirectional and _goes_together(module, x, weights)
     step = _both_directions if together else _each_direction
     final: list[Sequence[Tensor | None]] = []  # hn and cn: [2, N, *] of both directions, else of each [N, *]
     zeros = () if states else module._zeros(x, 2, samples) if together else module._zeros(x, samples)
@@ -76,9 +76,12 @@ def _each_direction(
     return outs[0] if directions == 1 else torch.cat(outs, -1), ends
 
 
-def _goes_together(module: _Layer, x: Tensor) -> bool:
+def _goes_together(module: _Layer, x: Tensor, weights: Sequence[Weights]) -> bool:
     """Whether both directions may go in one native call; see ``_both``."""
-    return _ops.CPU_ENGINE and _rnn_run.plain(x) and x.is_cpu and x.is_floating_point() and module.hidden_size > 0
+    if not (_ops.CPU_ENGINE and _rnn_run.plain(x) and x.is_cpu and x.is_floating_point() and module.hidden_size):
+        return False
+    # Not every kind of tensor (DTensor of torch 2.10) is found in the lists that the call takes.
+    return all(w is None or type(w) in (Tensor, torch.nn.Parameter) for group in weights for w in group)
 
 
 def _both_directions(

@@ -184,6 +184,17 @@ def test_only_eager_code_on_the_cpu_comes_here(calls):
     assert len(calls) == 1
 
 
+def test_weights_of_another_kind_go_one_direction_at_a_time(calls):
+    class Marked(Tensor):
+        pass
+
+    layer, x = sg.GRU(3, 4, bidirectional=True), torch.randn(5, 2, 3)
+    right = layer(x)[0].detach()
+    layer.weight_hh_l0 = torch.nn.Parameter(layer.weight_hh_l0.detach().as_subclass(Marked))
+    torch.testing.assert_close(layer(x)[0].detach().as_subclass(Tensor), right)
+    assert len(calls) == 1
+
+
 @pytest.mark.parametrize("count", [2, 9])
 def test_too_few_or_too_many_tensors_are_refused(count):
     own = [torch.zeros(5, 5)] * count
