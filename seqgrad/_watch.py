@@ -189,7 +189,8 @@ def _gates(facts: Facts, forward: Forward, level: float) -> None:
     if saved is None:
         values = _recomputed(facts, forward, offset, stride, every)
     else:
-        values = saved[offset::stride, ::every, : len(facts.gates)].permute(2, 0, 1, 3).contiguous()
+        values = saved[offset::stride, ::every, : len(facts.gates)].permute(2, 0, 1, 3)
+        values = values.clone(memory_format=torch.contiguous_format)  # a copy in any case: it is changed in place
     # A candidate is a tanh: both of its ends count as high, and low it never is.
     candidate = next(k for k, gate in enumerate(facts.gates) if gate in CANDIDATES)
     values[candidate].abs_()

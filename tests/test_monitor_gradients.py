@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 
 import pytest
@@ -127,3 +128,18 @@ def test_gradients_are_those_that_ddp_has_reduced(expected):
             assert grad_norm(block, model, wrapped) == pytest.approx(2 * expected, rel=1e-6)
         finally:
             torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("cls", [sg.RNN, sg.GRU, sg.LSTM])
+@pytest.mark.parametrize(("steps", "samples"), [(1, 1), (1, 3), (5, 1), (40, 9)])
+def test_a_monitor_changes_no_gradient(cls, steps, samples):
+    """It looks at what the layer kept for its backward, and must leave it as it is."""
+    torch.manual_seed(0)
+    rnn, x = cls(I, H), torch.randn(steps, samples, I)
+    found = []
+    for block in (contextlib.nullcontext(), sg.Monitor(rnn, every=1, on_finding=None)):
+        rnn.zero_grad()
+        with block:
+            rnn(x)[0].square().sum().backward()
+        found.append([p.grad.clone() for p in rnn.parameters()])
+    torch.testing.assert_close(*found, rtol=0, atol=0)
