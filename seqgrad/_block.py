@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.autograd import Variable
 
 from seqgrad import _parameters, _recorder
+from seqgrad._facts import Facts
 from seqgrad._observation import Observation, record_at_home
 from seqgrad._parameters import Clearing, Movement
 from seqgrad._recorder import Log, Recorder
 from seqgrad._series import Series
-from seqgrad._watch import Facts, Watcher, gather
+from seqgrad._watch import Watcher, gather
 from seqgrad.history import History
 
 

@@ -1,5 +1,7 @@
 """Numbers drawn from one norm per timestep and sample. Pure functions on CPU float64 tensors, no state.
 
+A curve is one norm per timestep or lag: as plain floats, where a dozen comparisons are all that is asked of it.
+
 Two orders are in play. ``t`` is the input's timestep, as stored. ``k``, the *lag*, counts steps in the order in which
 backprop visits them, sample by sample: ``k = length - 1 - t`` forward, ``k = t`` in the reverse direction. Every figure
 is taken against the lag, so a short sample in a padded batch neither shifts nor dilutes a long one.
@@ -27,6 +29,11 @@ def alive(steps: int, batch: int, lengths: Tensor | None, device: torch.device |
 def all_finite(values: Tensor) -> bool:
     """Whether no element is NaN or Inf. A finite sum settles it with a single operation."""
     return math.isfinite(float(values.sum(dtype=torch.float64))) or bool(torch.isfinite(values).all())
+
+
+def finite(curve: list[float]) -> bool:
+    """Whether no value is NaN or Inf."""
+    return math.isfinite(sum(curve)) or all(map(math.isfinite, curve))
 
 
 def batch_norm(values: Tensor, *, mean: bool = False, counts: Tensor | None = None) -> Tensor:
@@ -70,26 +77,21 @@ def profile(values: Tensor, lengths: Tensor | None, reverse: bool) -> Tensor:
     return batch_norm(lagged, mean=True, counts=mask.sum(dim=1))
 
 
-def start(curve: Tensor) -> int | None:
+def start(curve: list[float]) -> int | None:
     """Lag at which backprop starts: the first value that is not exactly 0 (NaN counts); None if all are 0."""
-    return _start(curve.tolist())
+    return next((lag for lag, value in enumerate(curve) if value != 0), None)
 
 
-def _start(values: list[float]) -> int | None:
-    return next((lag for lag, value in enumerate(values) if value != 0), None)
-
-
-def ratio(curve: Tensor) -> float:
+def ratio(curve: list[float]) -> float:
     """Value at the largest lag over the value at the start of backprop; nan if either is not finite."""
-    values: list[float] = curve.tolist()
-    first = _start(values)
-    if first is None or not (math.isfinite(values[first]) and math.isfinite(values[-1])):
+    first = start(curve)
+    if first is None or not (math.isfinite(curve[first]) and math.isfinite(curve[-1])):
         return math.nan
-    log = math.log(values[-1]) - math.log(values[first]) if values[-1] > 0 else -math.inf
+    log = math.log(curve[-1]) - math.log(curve[first]) if curve[-1] > 0 else -math.inf
     return math.exp(log) if log < 709.0 else math.inf
 
 
-def decay(curve: Tensor, tiny: float) -> float:
+def decay(curve: list[float], tiny: float) -> float:
     """Factor per step back: exp of the median slope of log(norm) over all pairs of lags (Theil-Sen).
 
     Takes the steps from the start of backprop up to the first that is not finite, and of those the ones of at least
@@ -98,7 +100,7 @@ def decay(curve: Tensor, tiny: float) -> float:
     first = start(curve)
     if first is None:
         return math.nan
-    tail = curve[first:]
+    tail = torch.tensor(curve[first:], dtype=torch.float64)
     bad = (~torch.isfinite(tail)).nonzero()
     if len(bad):
         tail = tail[: int(bad[0])]
@@ -121,14 +123,13 @@ def half_life(factor: float) -> float:
     return 0.0 if factor <= 0 else math.log(2) / -math.log(factor)
 
 
-def horizon(curve: Tensor, eps: float) -> float:
+def horizon(curve: list[float], eps: float) -> float:
     """How many steps back from the start of backprop the norm stays finite and >= eps x its value there."""
-    values: list[float] = curve.tolist()
-    first = _start(values)
-    if first is None or not math.isfinite(values[first]):
+    first = start(curve)
+    if first is None or not math.isfinite(curve[first]):
         return math.nan
-    limit = values[first] * eps * (1 - _ROUNDING)
-    tail = values[first:]
+    limit = curve[first] * eps * (1 - _ROUNDING)
+    tail = curve[first:]
     lost = next((lag for lag, value in enumerate(tail) if not limit <= value < math.inf), len(tail))
     return lost - 1
 
@@ -140,12 +141,12 @@ def transmission(total: Tensor, carried: Tensor, lengths: Tensor | None, reverse
     if len(total) < 2:
         return math.nan
     reaching = total[:-1] if lengths is None else torch.where(mask[1:], total[:-1], torch.zeros_like(total[:-1]))
-    return carried_share(batch_norm(reaching), batch_norm(carried[1:]), tiny)
+    return carried_share(batch_norm(reaching).tolist(), batch_norm(carried[1:]).tolist(), tiny)
 
 
-def carried_share(before: Tensor, after: Tensor, tiny: float) -> float:
+def carried_share(before: list[float], after: list[float], tiny: float) -> float:
     """Median of ``after / before``, norms ``[K - 1]`` of the total at lag k and of what is carried to k + 1."""
-    pairs = zip(before.tolist(), after.tolist(), strict=True)
+    pairs = zip(before, after, strict=True)
     shares = [b / a for a, b in pairs if tiny <= a < math.inf and (tiny <= b < math.inf or b == 0)]
     return statistics.median(shares) if shares else math.nan
 

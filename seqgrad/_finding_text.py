@@ -56,12 +56,12 @@ def spoken(finding: Finding, text: str | Said) -> Finding:
     """The finding with its message, from a rule's own words or from a text that other languages have, too."""
     if isinstance(text, str):
         return replace(finding, message=whole(finding, text, "en"))
-    named = replace(finding, case=text.case, facts=text.facts)
-    return replace(named, message=whole(named, body(text.case, _fields(named), "en"), "en"))
+    message = whole(finding, body(text.case, _fields(finding, text.facts), "en"), "en")
+    return replace(finding, case=text.case, facts=text.facts, message=message)
 
 
-def _fields(finding: Finding) -> dict[str, Any]:
-    return {**vars(finding), **finding.facts}
+def _fields(finding: Finding, facts: Mapping[str, Fact]) -> dict[str, Any]:
+    return {**vars(finding), **facts}
 
 
 def text_of(finding: Finding, lang: str) -> str:
@@ -69,7 +69,7 @@ def text_of(finding: Finding, lang: str) -> str:
     if checked(lang) == "en" or finding.case not in BODIES:
         return finding.message
     try:
-        return whole(finding, body(finding.case, _fields(finding), lang), lang)
+        return whole(finding, body(finding.case, _fields(finding, finding.facts), lang), lang)
     except (KeyError, ValueError, TypeError):  # a file of another version, whose facts have other names
         return finding.message
 

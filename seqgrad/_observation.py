@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from seqgrad import _figures
+from seqgrad._facts import Facts
 from seqgrad._finding import Finding, Severity
 from seqgrad._finding_text import Said, spoken
 from seqgrad._recorder import Log
 from seqgrad._series import Series
-from seqgrad._watch import Facts, gather
+from seqgrad._watch import gather
 from seqgrad.history import Entry, History, SeriesEntry
 from seqgrad.record import GradientRecord
 
@@ -23,42 +24,36 @@ HORIZON = 1e-3  # eps of the horizon that histories keep
 
 
 class Pass:
-    """One recorded pass of a series, its curves computed once. Lists are plain floats, in input-time order."""
+    """One recorded pass of a series, its curves computed once.
+
+    Attributes:
+        curves: ``[T]`` norm over the batch of every recorded quantity, as ``series.norm(quantity)`` gives it.
+        norms: that of grad_h as plain floats, in input-time order.
+        profile: ``[K]`` of grad_h against the lag, as plain floats.
+        start: lag at which the loss enters; None where no gradient is.
+        finite: whether every recorded norm inside the samples is.
+    """
 
     def __init__(self, series: Series) -> None:
         self.series = series
-
-    @cached_property
-    def curves(self) -> dict[str, Tensor]:
-        """``[T]`` norm over the batch of every recorded quantity, as ``series.norm(quantity)`` gives it."""
-        series = self.series
         names = [quantity for quantity in series.quantities if quantity != "clip_hits"]
         rows = series.data[: len(names)]  # clip_hits is the last row
         if series.lengths is not None:
             rows = torch.where(_figures.alive(series.steps, series.batch, series.lengths), rows, 0.0)
-        return dict(zip(names, _figures.batch_norm(rows), strict=True))
+        norms = _figures.batch_norm(rows)
+        self.curves: dict[str, Tensor] = dict(zip(names, norms, strict=True))
+        self._lists: dict[str, list[float]] = dict(zip(names, norms.tolist(), strict=True))
+        self.norms = self._lists["grad_h"]
+        self.finite = all(map(_figures.finite, self._lists.values()))
+        self.profile = self.quantity_profile("grad_h")
+        self.start = _figures.start(self.profile)
 
-    @cached_property
-    def norms(self) -> list[float]:
-        """``[T]`` norm of grad_h over the batch."""
-        return self.curves["grad_h"].tolist()
-
-    @cached_property
-    def profile(self) -> Tensor:
-        """``[K]`` against the lag; without lengths it follows from the norms."""
-        if self.series.lengths is not None or not self.series.batch:
-            return self.series.profile("grad_h")
-        norms = self.curves["grad_h"] if self.series.reverse else self.curves["grad_h"].flip(0)
-        return norms / math.sqrt(self.series.batch)
-
-    @cached_property
-    def start(self) -> int | None:
-        """Lag at which the loss enters."""
-        return _figures.start(self.profile)
-
-    def quantity_profile(self, quantity: str) -> Tensor:
-        """``[K]`` of another quantity."""
-        return self.profile if quantity == "grad_h" else self.series.profile(quantity)
+    def quantity_profile(self, quantity: str) -> list[float]:
+        """``[K]`` of any quantity; without lengths it follows from the norms."""
+        series = self.series
+        if series.lengths is not None or not series.batch:
+            return series.profile(quantity).tolist()
+        return _against_lag(self._lists[quantity], series.reverse, series.batch)
 
     @cached_property
     def order(self) -> range:
@@ -84,7 +79,7 @@ class Pass:
         series = self.series
         if series.lengths is not None or series.grad_carry is None or series.steps < 2:
             return series.transmission()
-        return _transmission(self.curves, series.reverse, torch.finfo(series.data.dtype).tiny)
+        return _transmission(self._lists, series.reverse, torch.finfo(series.data.dtype).tiny)
 
     @cached_property
     def ratio(self) -> float:
@@ -103,47 +98,56 @@ class Pass:
 
     def figures(self) -> Callable[[], dict[str, float]]:
         """What histories keep per step: as a call, which holds the curves and nothing larger."""
-        tiny = torch.finfo(self.series.data.dtype).tiny
-        share = None if self.series.lengths is None else self.transmission  # with lengths it needs every sample
-        return partial(_summary, self.profile, self.curves, self.series.reverse, tiny, share)
+        series, tiny = self.series, torch.finfo(self.series.data.dtype).tiny
+        if series.lengths is None and series.batch:
+            return partial(_summary, self.curves, series.reverse, series.batch, tiny)
+        profile = torch.tensor(self.profile, dtype=torch.float64)
+        return partial(_figures_of, profile, self.transmission, tiny)  # with lengths it takes every sample
 
     @cached_property
     def amplifies(self) -> bool:
         """Whether the recurrence makes the gradient larger on its way back, and not just more losses that add up."""
         if self.start is None:
             return False
-        sizes: list[float] = self.profile.tolist()
-        if not max(filter(math.isfinite, sizes), default=0.0) > 2 * sizes[self.start]:
+        if not max(filter(math.isfinite, self.profile), default=0.0) > 2 * self.profile[self.start]:
             return False
         if self.series.cell == "lstm" or self.series.grad_carry is None:
             return True  # what an LSTM carries in its cell state is not in transmission; a cell in a loop has none
         return not self.transmission <= 1.0
 
-    @cached_property
-    def finite(self) -> bool:
-        """Whether every recorded norm inside the samples is."""
-        return all(map(_figures.all_finite, self.curves.values()))
+
+def _against_lag(norms: list[float], reverse: bool, batch: int) -> list[float]:
+    """A profile from norms over the batch, of samples that all last T steps."""
+    root = math.sqrt(batch)
+    return [norm / root for norm in (norms if reverse else reversed(norms))]
 
 
-def _transmission(curves: dict[str, Tensor], reverse: bool, tiny: float) -> float:
+def _transmission(norms: dict[str, list[float]], reverse: bool, tiny: float) -> float:
     """See Series.transmission, of samples that all last T steps."""
-    total, carried = curves["grad_h"], curves.get("grad_carry")
+    total, carried = norms["grad_h"], norms.get("grad_carry")
     if carried is None or len(total) < 2:
         return math.nan
     before, after = (total[:-1], carried[1:]) if reverse else (total[1:], carried[:-1])
     return _figures.carried_share(before, after, tiny)
 
 
-def _summary(
-    profile: Tensor, curves: dict[str, Tensor], reverse: bool, tiny: float, transmission: float | None
-) -> dict[str, float]:
+def _summary(curves: dict[str, Tensor], reverse: bool, batch: int, tiny: float) -> dict[str, float]:
+    norms = {quantity: curve.tolist() for quantity, curve in curves.items()}
+    return _named(_against_lag(norms["grad_h"], reverse, batch), _transmission(norms, reverse, tiny), tiny)
+
+
+def _figures_of(profile: Tensor, transmission: float, tiny: float) -> dict[str, float]:
+    return _named(profile.tolist(), transmission, tiny)
+
+
+def _named(profile: list[float], transmission: float, tiny: float) -> dict[str, float]:
     factor = _figures.decay(profile, tiny)
     return {
         "ratio": _figures.ratio(profile),
         "horizon": float(_figures.horizon(profile, HORIZON)),
         "decay": factor,
         "half_life": _figures.half_life(factor),
-        "transmission": _transmission(curves, reverse, tiny) if transmission is None else transmission,
+        "transmission": transmission,
     }
 
 
@@ -158,7 +162,7 @@ class Observation:
         loss: what was handed to ``Monitor.step``, or None.
         scale: the loss scale that was divided out, 1.0 without.
         facts: one entry per forward of a layer and direction, in order: norms of the hidden state, saturation, gates,
-            input; see ``seqgrad._watch.Facts``.
+            input; see ``seqgrad._facts.Facts``.
         gradients: norm of each parameter's gradient at the end of the block, by name; those that had one.
         weights: norm of each recurrent layer's parameters at the start of the block, by name.
         stale: gradients that already were there when backward reached the first layer, although the optimizer had
@@ -256,8 +260,7 @@ class Observation:
             norms["clip_hits"] = series.clip_hits.sum(dim=1, dtype=torch.float64)
         facts = self.facts_of(key)
         if facts is not None and facts.steps == series.steps and facts.batch:
-            size = torch.linalg.vector_norm(facts.tensors["norm"], dim=1, dtype=torch.float64)
-            norms["h"] = size / (facts.batch * max(facts.hidden, 1)) ** 0.5
+            norms["h"] = facts.sizes / (facts.batch * max(facts.hidden, 1)) ** 0.5
         return SeriesEntry(norms, last.figures(), series.reverse, series.cell)
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 
 from seqgrad import _figures
+from seqgrad._facts import Facts
 from seqgrad._finding import Finding
 from seqgrad._finding_text import said
 from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import LAYOUT_STEPS, share, submodule
 from seqgrad._series import Series
-from seqgrad._watch import Facts
 
 
 @dataclass(frozen=True)

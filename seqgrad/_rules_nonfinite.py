@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 
 from seqgrad import _figures
+from seqgrad._facts import Facts
 from seqgrad._finding import Finding
 from seqgrad._finding_text import said
 from seqgrad._observation import Observation
 from seqgrad._rules_check import submodule
-from seqgrad._watch import Facts
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,9 @@ class NonFinite:
 
     def _forward(self, entry: Observation) -> Finding | None:
         for facts in entry.facts:
-            _, extent = facts.extent
-            if _figures.all_finite(extent):
+            if facts.finite:
                 continue
-            bad = ~torch.isfinite(extent)
+            bad = ~torch.isfinite(facts.extent[1])
             weight = next((n for n, v in entry.weights.items() if _belongs(n, facts) and not math.isfinite(v)), None)
             if weight is not None:
                 text = said("NonFinite.weight")

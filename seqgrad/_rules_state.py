@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 
 from seqgrad import _figures
+from seqgrad._facts import BOUNDED, Facts
 from seqgrad._finding import Finding, Severity
 from seqgrad._finding_text import said
 from seqgrad._observation import Observation
 from seqgrad._rules_check import above_zero, share, submodule
-from seqgrad._watch import BOUNDED, Facts
 from seqgrad.init import KEEPS
 
 _DEAD_BATCH = 4  # fewer samples may well leave a unit without work for half a sequence
@@ -73,8 +73,7 @@ class Saturation:
         )  # fmt: skip
 
     def _gates(self, entry: Observation, facts: Facts) -> list[Finding]:
-        low, high = facts.tensors["gates_low"], facts.tensors["gates_high"]
-        shut, open_ = low.mean(dim=1).tolist(), high.mean(dim=1).tolist()
+        shut, open_ = facts.gate_ends
         keeps = facts.gates.index(KEEPS[facts.cell])
         memory = open_[keeps] > self.frac  # open for long: chrono initialisation, or learnt
         found = []
@@ -83,7 +82,7 @@ class Saturation:
             value = closed + open_[k]
             if value <= self.frac:
                 continue
-            both = low[k] + high[k]
+            both = facts.tensors["gates_low"][k] + facts.tensors["gates_high"][k]
             wanted = (k == keeps and closed <= self.frac / 2) or (gate == "i" and memory and closed > value / 2)
             severity: Severity = "info" if wanted else "warning"
             at = range(len(facts.times) - 1, -1, -1) if facts.reverse else range(len(facts.times))
@@ -101,7 +100,7 @@ class Saturation:
 
 def closed(facts: Facts | None) -> bool:
     """Whether one of its gates is closed in most places, so that hardly any gradient can pass."""
-    return facts is not None and "gates_low" in facts.tensors and bool((facts.tensors["gates_low"].mean(1) > 0.5).any())
+    return facts is not None and any(share > 0.5 for share in facts.gate_ends[0])
 
 
 def _worst(found: list[Finding]) -> list[Finding]:

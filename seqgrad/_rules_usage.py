@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from seqgrad._facts import Facts
 from seqgrad._finding import Finding
 from seqgrad._finding_text import Said, said
 from seqgrad._observation import Observation
 from seqgrad._rules_check import above_zero
 from seqgrad._series import Series
-from seqgrad._watch import Facts
 
 _RECENT, _LEAST = 64, 5  # observed losses that a running median looks back on, and how many it needs
 

@@ -9,12 +9,12 @@ from itertools import accumulate
 import torch
 
 from seqgrad import _figures
+from seqgrad._facts import Facts
 from seqgrad._finding import Finding
 from seqgrad._finding_text import said
 from seqgrad._observation import Observation, Pass
 from seqgrad._rules_check import share, submodule
 from seqgrad._series import Series
-from seqgrad._watch import Facts
 
 _STRETCH = 0.1  # of all timesteps must be lost to speak of vanishing
 HALF_TINY = 2.0**-24  # smallest number of float16; anything below half of it becomes 0

@@ -174,7 +174,7 @@ class Series:
 
         1.0 for one step; 0.0 if the end is exactly 0; nan if all norms are 0 or either end is NaN or Inf.
         """
-        return _figures.ratio(self.profile(quantity))
+        return _figures.ratio(self.profile(quantity).tolist())
 
     def decay(self, quantity: str = "grad_h") -> float:
         """Factor per step back: exp of the median slope of log(norm) over all pairs of lags (Theil-Sen).
@@ -183,7 +183,7 @@ class Series:
         finite, without those below the dtype's smallest normal number. 0.0 if everything beyond the first step
         is (almost) exactly 0; nan with fewer than two usable steps.
         """
-        return _figures.decay(self.profile(quantity), self._tiny)
+        return _figures.decay(self.profile(quantity).tolist(), self._tiny)
 
     def half_life(self, quantity: str = "grad_h") -> float:
         """Steps back until the norm halves, ``ln 2 / -ln(decay)``; inf if decay >= 1, 0.0 if 0, nan if nan."""
@@ -199,7 +199,7 @@ class Series:
             ValueError: ``eps`` is not a positive finite number.
         """
         _check_eps(eps)
-        return _figures.horizon(self.profile(quantity), eps)
+        return _figures.horizon(self.profile(quantity).tolist(), eps)
 
     def transmission(self) -> float:
         """Median over the steps of norm(grad_carry one step further back) / norm(grad_h here).

@@ -10,7 +10,7 @@ import torch
 from zoo import I
 
 import seqgrad as sg
-from seqgrad import _watch, rules
+from seqgrad import _facts, rules
 from seqgrad._observation import Observation
 from seqgrad._recorder import Log
 from seqgrad.history import Entry, SeriesEntry
@@ -34,9 +34,9 @@ def series(values, carry=None, *, name="l0", cell="rnn_tanh", grad_c=None, **opt
     return Series("rnn", name, cell, quantities=tuple(names), data=torch.stack(rows), **options)
 
 
-def forward(steps, dtype=torch.float32, *, truncated=False) -> _watch.Facts:
+def forward(steps, dtype=torch.float32, *, truncated=False) -> _facts.Facts:
     """States of norm 1 throughout."""
-    facts = _watch.Facts("rnn", "l0", "rnn_tanh", False, 0, steps, 1, 4, dtype, "cpu", truncated)
+    facts = _facts.Facts("rnn", "l0", "rnn_tanh", False, 0, steps, 1, 4, dtype, "cpu", truncated)
     ones = torch.ones(steps, 1, dtype=torch.float64)
     facts.tensors = {"norm": ones, "peak": ones, "start": ones[0]}
     return facts

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../core/layer.h"
+#include "../core/figures.h"
 
 namespace seqgrad::cpu {
 
@@ -10,6 +11,8 @@ struct Engine {
   const char* name;
   void (*forward)(const Layer&, const ForwardOut&, const Parallel&);
   void (*backward)(const Layer&, const Backward&, const Parallel&);
+  void (*row_figures)(const Rows&, const Parallel&);
+  void (*gate_figures)(const GateEnds&);
 };
 
 // The engines this build holds and this machine can run, best first; the last is the baseline.

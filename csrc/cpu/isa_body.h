@@ -1,5 +1,6 @@
 // The engine, compiled once per instruction set: included by isa_*.cpp behind their target pragma. No include guard.
 #include "../core/layer.h"
+#include "../core/figures.h"
 #include "../core/norm.h"
 #include "../core/pages.h"
 #include "engine.h"
@@ -11,6 +12,7 @@
 #include "team.h"
 #include "forward.h"
 #include "backward.h"
+#include "figures.h"
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
@@ -25,14 +27,18 @@ void with_cell(const Layer& p, Run&& run) {
 }
 
 template <class Run>
-void with_types(const Layer& p, Run&& run) {
-  const auto cell = [&](auto storage) { with_cell<typename decltype(storage)::type>(p, [&](auto c) { run(storage, c); }); };
-  switch (p.dtype) {
-    case DType::float32: return cell(std::type_identity<float>{});
-    case DType::float64: return cell(std::type_identity<double>{});
-    case DType::bfloat16: return cell(std::type_identity<BFloat16>{});
-    case DType::float16: return cell(std::type_identity<Half>{});
+void with_storage(DType dtype, Run&& run) {
+  switch (dtype) {
+    case DType::float32: return run(std::type_identity<float>{});
+    case DType::float64: return run(std::type_identity<double>{});
+    case DType::bfloat16: return run(std::type_identity<BFloat16>{});
+    case DType::float16: return run(std::type_identity<Half>{});
   }
+}
+
+template <class Run>
+void with_types(const Layer& p, Run&& run) {
+  with_storage(p.dtype, [&](auto storage) { with_cell<typename decltype(storage)::type>(p, [&](auto c) { run(storage, c); }); });
 }
 
 void forward(const Layer& p, const ForwardOut& out, const Parallel& parallel) {
@@ -49,7 +55,13 @@ void backward(const Layer& p, const Backward& grads, const Parallel& parallel) {
   });
 }
 
+void row_figures(const Rows& rows, const Parallel& parallel) {
+  with_storage(rows.dtype, [&](auto storage) { figures_of_rows<typename decltype(storage)::type>(rows, parallel); });
+}
+
+void gate_figures(const GateEnds& gates) { gates.wide ? figures_of_gates<double>(gates) : figures_of_gates<float>(gates); }
+
 extern const Engine kEngine;
-const Engine kEngine{SEQGRAD_ISA_NAME, forward, backward};
+const Engine kEngine{SEQGRAD_ISA_NAME, forward, backward, row_figures, gate_figures};
 
 }  // namespace seqgrad::cpu::SEQGRAD_ISA
