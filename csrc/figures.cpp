@@ -7,7 +7,8 @@ namespace seqgrad {
 namespace {
 
 Rows rows_of(const char* name, const Tensor& values, int64_t dims) {
-  if (values.dim() != dims) fail(std::string(name) + (dims == 3 ? " must have shape [T, N, *], got " : " must have shape [N, *], got ") + shape_text(values));
+  if (values.dim() != dims)
+    fail(std::string(name) + (dims == 3 ? " must have shape [T, N, *], got " : " must have shape [N, *], got ") + shape_text(values));
   Rows rows;
   rows.dtype = storage_dtype(name, values);
   rows.values = data(values);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import torch
@@ -11,6 +11,7 @@ from torch.autograd import Variable
 
 from seqgrad import _parameters, _recorder
 from seqgrad._facts import Facts
+from seqgrad._finding import Finding
 from seqgrad._observation import Observation, record_at_home
 from seqgrad._parameters import Clearing, Movement
 from seqgrad._recorder import Log, Recorder
@@ -87,6 +88,7 @@ class Block:
         scale: Callable[[], float],
         history: History,
         rank: int | None,
+        running: Mapping[tuple[str, str, str], Finding],
     ) -> Observation:
         """Everything to the CPU with one copy per device, and into the shape that rules read."""
         log, facts = _joined([block.log for block in blocks]), [f for block in blocks for f in block.facts]
@@ -126,6 +128,7 @@ class Block:
             updates=movement.ratios(values["moved"], values["sizes"]) if movement else {},
             updates_step=movement.step if movement else None,
             rank=rank,
+            running=running,
         )
 
 

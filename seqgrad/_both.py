@@ -93,10 +93,9 @@ class _Both(torch.autograd.Function):
             found, norms = _apart(grads, x, rest, settings, wanted)
         else:
             found, norms = _together(grads, x, rest, settings, wanted)
-        if record:
-            for tap, own in reversed(list(zip(taps, norms, strict=True))):  # as two layers would: the last one first
-                if tap is not None:
-                    tap(own)
+        for d in (1, 0):  # as two layers would: the last one first
+            if taps[d] is not None:
+                taps[d](norms[d] if record else None)
         return (*[g if need else None for g, need in zip(found, needs, strict=False)], None, None)
 
 

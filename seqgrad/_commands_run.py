@@ -37,7 +37,7 @@ def show(path: Path, follow: bool, interval: float, check: bool, lang: str, as_j
 
     Each series is one line: its gradient norm along the sequence, on a log scale, the ratio and horizon of the last
     recorded step, and how the ratio went over training. Off a terminal --follow prints one line a step (with --json
-    one JSON object).
+    one JSON object). A file that is not there yet is waited for.
     """  # noqa: D301
     if follow and check:
         raise click.UsageError("--check judges a run as it stands; leave out --follow")
@@ -46,6 +46,8 @@ def show(path: Path, follow: bool, interval: float, check: bool, lang: str, as_j
 
     tail = Tail(path)
     try:
+        if follow:
+            _show.wait_for(path, interval, lang)
         tail.poll()
         if not follow:
             _show.once(tail, as_json=as_json, lang=lang)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from seqgrad._finding_text import Fact, text_of, title_of
+from seqgrad._finding_text import Fact, message_of, text_of, title_of
 
 Severity = Literal["info", "warning", "error"]
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")  # rising
@@ -24,9 +24,10 @@ class Finding:
     """What a rule saw. Timesteps ``t``, samples and training steps count from 0, as tensors do.
 
     ``str(finding)`` is the English message, which ends in ``action``; ``text("es")`` says the same in Spanish, from
-    ``case``, the key of its text, and ``facts``. The action is one call, as Python source, in the names ``seqgrad``,
-    ``torch``, ``model``, ``optimizer``, ``scaler``, ``loss``, ``x``, ``lengths``, ``state`` (one that is handed on),
-    ``h_n`` (the layer's final states) and ``checkpoint`` (a state_dict).
+    ``case``, the key of its text, and ``facts``. A finding that is made with an empty message words it from these.
+    The action is one call, as Python source, in the names ``seqgrad``, ``torch``, ``model``, ``optimizer``,
+    ``scaler``, ``loss``, ``x``, ``lengths``, ``state`` (one that is handed on), ``h_n`` (the layer's final states) and
+    ``checkpoint`` (a state_dict).
 
     Example:
         >>> from seqgrad.rules import Finding
@@ -111,6 +112,24 @@ class Finding:
 
     def __str__(self) -> str:
         return self.message
+
+
+class _Message:
+    """The English message; where none was given, worded from case and facts when first asked for: few ever are."""
+
+    def __get__(self, finding: Finding | None, owner: type) -> Any:
+        if finding is None:
+            return self
+        fields = vars(finding)
+        if not fields["message"] and finding.case:
+            fields["message"] = message_of(finding)
+        return fields["message"]
+
+    def __set__(self, finding: Finding, message: str) -> None:
+        vars(finding)["message"] = message
+
+
+Finding.message = _Message()  # type: ignore[assignment]
 
 
 class Findings(list[Finding]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seqgrad._finding_words import BODIES, HEADS, TITLES, WORDS
@@ -52,16 +51,13 @@ def whole(finding: Finding, text: str, lang: str) -> str:
     return f"{place}: {text}: {finding.action}" if finding.action else f"{place}: {text}"
 
 
-def spoken(finding: Finding, text: str | Said) -> Finding:
-    """The finding with its message, from a rule's own words or from a text that other languages have, too."""
-    if isinstance(text, str):
-        return replace(finding, message=whole(finding, text, "en"))
-    message = whole(finding, body(text.case, _fields(finding, text.facts), "en"), "en")
-    return replace(finding, case=text.case, facts=text.facts, message=message)
+def message_of(finding: Finding) -> str:
+    """The English message of a finding, from its ``case`` and ``facts``."""
+    return whole(finding, body(finding.case, _fields(finding), "en"), "en")
 
 
-def _fields(finding: Finding, facts: Mapping[str, Fact]) -> dict[str, Any]:
-    return {**vars(finding), **facts}
+def _fields(finding: Finding) -> dict[str, Any]:
+    return {**vars(finding), **finding.facts}
 
 
 def text_of(finding: Finding, lang: str) -> str:
@@ -69,7 +65,7 @@ def text_of(finding: Finding, lang: str) -> str:
     if checked(lang) == "en" or finding.case not in BODIES:
         return finding.message
     try:
-        return whole(finding, body(finding.case, _fields(finding, finding.facts), lang), lang)
+        return whole(finding, body(finding.case, _fields(finding), lang), lang)
     except (KeyError, ValueError, TypeError):  # a file of another version, whose facts have other names
         return finding.message
 

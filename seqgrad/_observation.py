@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from seqgrad import _figures
 from seqgrad._facts import Facts
 from seqgrad._finding import Finding, Severity
-from seqgrad._finding_text import Said, spoken
+from seqgrad._finding_text import Said, whole
 from seqgrad._recorder import Log
 from seqgrad._series import Series
 from seqgrad._watch import gather
@@ -89,7 +89,8 @@ class Pass:
     @cached_property
     def peak(self) -> float:
         """Largest finite norm over the batch."""
-        return max((value for value in self.norms if math.isfinite(value)), default=math.nan)
+        values = self.norms if self.finite else filter(math.isfinite, self.norms)
+        return max(values, default=math.nan)
 
     @cached_property
     def decay(self) -> float:
@@ -109,7 +110,8 @@ class Pass:
         """Whether the recurrence makes the gradient larger on its way back, and not just more losses that add up."""
         if self.start is None:
             return False
-        if not max(filter(math.isfinite, self.profile), default=0.0) > 2 * self.profile[self.start]:
+        values = self.profile if self.finite else filter(math.isfinite, self.profile)
+        if not max(values, default=0.0) > 2 * self.profile[self.start]:
             return False
         if self.series.cell == "lstm" or self.series.grad_carry is None:
             return True  # what an LSTM carries in its cell state is not in transmission; a cell in a loop has none
@@ -169,6 +171,7 @@ class Observation:
             moved the parameters since they were made: norms by name.
         updates: per layer, how far the optimizer moved its weights relative to their norm, at ``updates_step``.
         rank: of this process where torch.distributed runs, else None.
+        running: findings of the step observed before, by identity.
     """
 
     step: int | None
@@ -183,6 +186,7 @@ class Observation:
     updates: dict[str, float] = field(default_factory=dict)
     updates_step: int | None = None
     rank: int | None = None
+    running: Mapping[tuple[str, str, str], Finding] = field(default_factory=dict)
     _passes: dict[str, list[Pass]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -230,11 +234,14 @@ class Observation:
             module, series = where
         if not isinstance(where, tuple):
             direction = "reverse" if where.reverse else "forward"
-        silent = Finding(
-            rule, severity, self.step if step is None else step, module, series, t, float(value), float(threshold), "",
-            sample=sample, direction=direction, phase=phase, action=action, rank=self.rank,
+        step = self.step if step is None else step
+        before = self.running.get((rule, module, series))
+        case, facts = ("", {}) if isinstance(text, str) else text
+        found = Finding(
+            rule, severity, step, module, series, t, float(value), float(threshold), "", sample, direction, phase,
+            step if before is None else before.since, action, self.rank, case, facts,
         )  # fmt: skip
-        return spoken(silent, text)
+        return replace(found, message=whole(found, text, "en")) if isinstance(text, str) else found
 
     def entry(self) -> Entry:
         """What a history keeps of this step."""

@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 
 
 CELLS: dict[str, Cell] = {row[0]: Cell(*row) for row in extension().CELLS}
-File = Callable[[Tensor], None]  # takes norms
+File = Callable[[Tensor | None], None]  # takes norms; None of a backward that asked for none
 Tap = Tensor | File
 CPU_ENGINE = extension().cpu_engine  # asked once: torch.compile does not look into a cache
 _clip_function = _composite.clip_function
@@ -373,7 +373,7 @@ class _Layer(torch.autograd.Function):
         inputs = ctx.saved_tensors
         record = needs[8] if file is None else will_run(handle(inputs[0].device)[1])
         *found, norms = pull(settings, (grad_out, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:6], record))
-        if file is not None and norms is not None:
+        if file is not None:
             file(norms)
             norms = None
         return (*[g if need else None for g, need in zip(found, needs, strict=False)], norms, None)

@@ -57,7 +57,7 @@ class Watcher(Protocol):
         """``forward`` of ``layer`` ran, its ``call``-th in the block."""
 
     def gradient_arrives(self) -> None:
-        """A backward reached a layer inside compiled code; elsewhere the watcher sets hooks of its own."""
+        """A backward reached a layer that has a tap; to others the watcher sets hooks of its own."""
 
 
 class Recorder:
@@ -250,7 +250,15 @@ def make_tap(
     graded = torch.is_grad_enabled()
     kept = None if lengths is None else lengths.detach().clone()  # the caller may reuse the buffer
     filing = _filing(module, _graph_tap.Call(series, cell, quantities, reverse, graded), kept)
-    return None if filing is None else filing.file
+    if filing is None:
+        return None
+
+    def tap(norms: Tensor | None) -> None:
+        filing.arrived()
+        if norms is not None:
+            filing.file(norms)
+
+    return tap
 
 
 def _filing(module: nn.Module, call: _graph_tap.Call, lengths: Tensor | None) -> _graph_tap.Filing | None:

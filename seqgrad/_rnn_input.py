@@ -64,10 +64,12 @@ class PackedRows:
         lengths = self.lengths
         return lengths if self.order is None else torch.zeros_like(lengths).index_copy(0, self.order, lengths)
 
-    def in_users_order(self, file: Callable[[Tensor], None]) -> Callable[[Tensor], None]:
+    def in_users_order(self, file: Callable[[Tensor | None], None]) -> Callable[[Tensor | None], None]:
         """``file``, which wants norms ``[Q, T, N]`` in the user's order, for norms in packed order."""
         order = self.order
-        return file if order is None else lambda norms: file(torch.empty_like(norms).index_copy_(2, order, norms))
+        if order is None:
+            return file
+        return lambda norms: file(None if norms is None else torch.empty_like(norms).index_copy_(2, order, norms))
 
 
 def packed_rows(packed: PackedSequence) -> PackedRows:

@@ -40,6 +40,7 @@ WORDS = {
     # -- terminal --
     "show.curve": Text("gradient, t to the right", "gradiente, t a la derecha"),
     "show.trend": Text("ratio, over training", "cociente, al entrenar"),
+    "show.waiting": Text("waiting for {path}", "en espera de {path}"),
     "show.step": Text("step {step}{loss}  ({n} recorded steps since step {first})",
                       "paso {step}{loss}  ({n} pasos registrados desde el paso {first})"),
     "show.loss": Text(", loss {loss}", ", pérdida {loss}"),

@@ -7,6 +7,7 @@ import shutil
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -191,6 +192,16 @@ def once(tail: Tail, *, as_json: bool, lang: str = "en") -> None:
         click.echo(plain(View(tail, unicode=blocks(), width=width, lang=lang), every_column=not person))
     else:
         console.print(rich_view(View(tail, unicode=blocks(), width=console.width, lang=lang)))
+
+
+def wait_for(path: Path, interval: float, lang: str, wait: Callable[[float], None] = time.sleep) -> None:
+    """Until the training has begun to write; a folder that does not exist is for who opens the file to complain of."""
+    told = False
+    while path.parent.is_dir() and not (path.exists() and (path.is_dir() or path.stat().st_size)):
+        if not told:
+            click.echo(say("show.waiting", lang, path=path), err=True)
+        told = True
+        wait(interval)
 
 
 def follow(

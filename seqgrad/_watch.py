@@ -41,10 +41,11 @@ class Watcher:
         running = torch._C._current_graph_task_id() != -1
         if running and key in self._seen:
             return  # a checkpoint recomputes in the backward what was seen in the forward
-        # One hook at each node of the graph that made them, and not at each tensor: they may share it.
-        nodes = {end.grad_fn for end in (forward.out, *forward.ends) if end is not None and end.grad_fn is not None}
-        for node in nodes:
-            node.register_prehook(self._on_gradients)
+        if forward.out.is_complex() or forward.out.shape[-1] == 0:  # torch's own operations, which have no tap
+            # One hook at each node of the graph that made them, and not at each tensor: they may share it.
+            nodes = {end.grad_fn for end in (forward.out, *forward.ends) if end is not None and end.grad_fn is not None}
+            for node in nodes:
+                node.register_prehook(self._on_gradients)
         count = self._seen.get(key, 0)
         self._seen[key] = count + 1
         if forward.out.dim() == 2:  # a cell: its calls are the timesteps, judged together at the end of the block
@@ -57,7 +58,7 @@ class Watcher:
         self._before_backward()
 
     def gradient_arrives(self) -> None:
-        """Called from compiled code, whose tensors take no hooks."""
+        """Called by the taps of layers that have one."""
         self._before_backward()
 
     def finish(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqgrad._finding import Finding, worst_first
-from seqgrad._finding_text import said, spoken
+from seqgrad._finding_text import said
 from seqgrad._parameters import whole
 from seqgrad._rules_check import above_zero
 from seqgrad._rules_gradient import CLIP
@@ -70,11 +70,13 @@ def _norm(grad: Tensor) -> Tensor:
 def _judge(name: str, size: int, norm: float, nan: int, inf: int, max_norm: float) -> Finding | None:
     module, _, parameter = name.rpartition(".")
     if nan or inf:
+        rule, value, limit = "NonFinite", math.nan if nan else math.inf, math.inf
+        text = said("NonFinite.elements", nan=nan, inf=inf, size=size)
         action = 'seqgrad.clip.grad_norm_(model.parameters(), 1.0, nonfinite="skip")'
-        value = math.nan if nan else math.inf
-        silent = Finding("NonFinite", "error", None, module, parameter, None, value, math.inf, "", action=action)
-        return spoken(silent, said("NonFinite.elements", nan=nan, inf=inf, size=size))
-    if norm > max_norm:
-        silent = Finding("Exploding", "error", None, module, parameter, None, norm, max_norm, "", action=CLIP)
-        return spoken(silent, said("Exploding.parameter"))
-    return None
+    elif norm > max_norm:
+        rule, value, limit, text, action = "Exploding", norm, max_norm, said("Exploding.parameter"), CLIP
+    else:
+        return None
+    return Finding(
+        rule, "error", None, module, parameter, None, value, limit, "", action=action, case=text.case, facts=text.facts
+    )

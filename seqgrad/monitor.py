@@ -254,7 +254,7 @@ class Monitor:
 
     def _judge(self, step: int, blocks: list[Block], loss: Tensor | float | None, scaler: Any) -> list[Finding]:
         moved, self._moved = self._moved, None
-        seen = Block.observe(step, blocks, number(loss), moved, scale(scaler), self.history, self.rank)
+        seen = Block.observe(step, blocks, number(loss), moved, scale(scaler), self.history, self.rank, self._running)
         if not seen.record and not seen.facts:
             reason = "no seqgrad layer of the model ran with grad mode on"
             self._tell_once(f"nothing was recorded at step {step}: {reason} inside `with monitor:`")
@@ -285,8 +285,10 @@ class Monitor:
     def _with_since(self, findings: list[Finding]) -> list[Finding]:
         result = []
         for finding in findings:
-            before = self._running.get(finding.identity)
-            result.append(replace(finding, since=finding.step if before is None else before.since))
+            if finding.since is None:  # of a rule that makes its findings itself
+                before = self._running.get(finding.identity)
+                finding = replace(finding, since=finding.step if before is None else before.since)
+            result.append(finding)
         return result
 
     def _report(self, new: list[Finding]) -> None:

@@ -172,7 +172,10 @@ def test_a_file_that_is_no_run_file_is_a_usage_error(tmp_path, content, message)
     path = tmp_path / "run.jsonl"
     if content is not None:
         path.write_bytes(content)
-    for arguments in (("show", path), ("show", path, "--json"), ("show", path, "--follow"), ("report", path)):
+    commands = [("show", path), ("show", path, "--json"), ("report", path)]
+    if content:  # else it is waited for
+        commands.append(("show", path, "--follow"))
+    for arguments in commands:
         result = call(*arguments)
         assert result.exit_code == 2, arguments
         assert re.search(message, " ".join(result.stderr.split())), result.stderr
@@ -224,6 +227,26 @@ def test_follow_prints_a_line_a_step_and_ends_cleanly(tmp_path, capsys):
     assert lines[3].startswith("warning Vanishing at step 300: encoder.rnn l0: below 1e-3")
     assert "loss 0.25  encoder.rnn.l0 ratio" in lines[1]
     assert len(lines) == 5
+
+
+def test_follow_waits_for_a_file_that_is_not_there_yet(tmp_path):
+    path = tmp_path / "run.jsonl"
+    command = [sys.executable, "-m", "seqgrad", "show", str(path), "--follow", "--json", "--interval", "0.05"]
+    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == f"waiting for {path}\n"
+        path.touch()
+        time.sleep(0.2)
+        write(path, 3)
+        assert json.loads(process.stdout.readline())["step"] == 100
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert errors == ""
+
+
+def test_follow_does_not_wait_in_a_folder_that_does_not_exist(tmp_path):
+    result = call("show", tmp_path / "typo" / "run.jsonl", "--follow")
+    assert result.exit_code == 2 and "there is no file" in result.stderr
 
 
 def test_ctrl_c_ends_follow_with_zero(tmp_path):

@@ -13,8 +13,8 @@ struct Rows {
   const void* values = nullptr;
   int64_t T = 0, N = 0, width = 0, stride_t = 0, stride_n = 0;
   double level = 1;
-  void* norm = nullptr;    // A [T, N] L2 norm, or null
-  void* peak = nullptr;    // A [T, N] largest |value|, NaN where one is; or null
+  void* norm = nullptr;     // A [T, N] L2 norm, or null
+  void* peak = nullptr;     // A [T, N] largest |value|, NaN where one is; or null
   float* beyond = nullptr;  // [T, N] share with |value| > level, or null
 };
 

@@ -58,8 +58,7 @@ void figures_of_rows(const Rows& r, const Parallel& parallel) {
   const int64_t parts = std::max<int64_t>(1, std::min<int64_t>({parallel.threads, bytes / kBytesPerPart, r.T}));
   parallel(parts, [&](int64_t part) {
     for (int64_t t = r.T * part / parts; t < r.T * (part + 1) / parts; ++t)
-      for (int64_t n = 0; n < r.N; ++n)
-        figures_of_row(r, static_cast<const S*>(r.values) + t * r.stride_t + n * r.stride_n, t * r.N + n);
+      for (int64_t n = 0; n < r.N; ++n) figures_of_row(r, static_cast<const S*>(r.values) + t * r.stride_t + n * r.stride_n, t * r.N + n);
   });
 }
 
