@@ -1,8 +1,8 @@
 // Which samples a thread owns, and which of them are alive at a time step.
 //
-// Samples are ordered by falling length and dealt to the slices in turn, so that every slice has its share of long
-// ones and, within a slice, the samples alive at a step are always its first rows: ragged batches cost in proportion
-// to their real steps. A slice keeps its samples for all time steps: no barrier per step.
+// Samples are ordered by falling length and dealt to the slices in turn, there and back, so that all slices have as many
+// steps to do and, within a slice, the samples alive at a step are always its first rows: ragged batches cost in
+// proportion to their real steps. A slice keeps its samples for all time steps: no barrier per step.
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
@@ -37,8 +37,10 @@ inline std::vector<Slice> make_slices(const Layer& layer, int64_t count) {
   int64_t i = 0;
   for (int64_t l = layer.T; l >= 0; --l)
     for (int64_t n : by_length[l]) {
-      slices[i % count].sample.push_back(n);
-      slices[i++ % count].length.push_back(l);
+      const int64_t place = i % count, s = i / count % 2 ? count - 1 - place : place;
+      slices[s].sample.push_back(n);
+      slices[s].length.push_back(l);
+      ++i;
     }
   return slices;
 }
