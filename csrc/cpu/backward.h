@@ -110,14 +110,14 @@ class BackwardPass {
       complete_state_gradient(s, slice, r, t, member);
     }
     if (p.w_hr) {
-      multiply<A>({s.dh.get(), pitch * L, PB, w_hr.get(), PB * L * L, s.dm.get(), pitch * L, false}, alive, UB);
+      multiply<A>({s.dh.get(), pitch * L, depth_of<A>(1, p.P), w_hr.get(), PB * L * L, s.dm.get(), pitch * L, false}, alive, UB);
       for (int64_t b = 0; to.dw_hr && b < PB; ++b)
         std::memcpy(s.dp.get() + (b * chunk.pitch() + offset) * L, s.dh.get() + b * pitch * L, alive * L * sizeof(A));
     }
     for (int64_t r = 0; r < alive; ++r) cell_backward(s, slice, chunk, r, t, offset + r, member);
     member.barrier();
     const A* dz = s.dz.get() + (kTraits.recurrent_plane() * UB * chunk.pitch() + offset) * L;
-    multiply<A>({dz, chunk.pitch() * L, G * UB, w_hh.get() + mine.begin * G * UB * L * L, G * UB * L * L,
+    multiply<A>({dz, chunk.pitch() * L, depth_of<A>(G, p.H), w_hh.get() + mine.begin * G * UB * L * L, G * UB * L * L,
                  s.dh.get() + mine.begin * pitch * L, pitch * L, true},
                 alive, mine.end - mine.begin);
     // Truncated BPTT: the way to the previous step crosses a multiple of `truncate` in input time.
@@ -293,7 +293,7 @@ class BackwardPass {
   void input_gradient(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.pitch() * L;
     const auto mine = member.part(chunk.rows);
-    multiply<A>({s.dz.get() + mine.begin * L, step, G * UB, w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, false},
+    multiply<A>({s.dz.get() + mine.begin * L, step, depth_of<A>(G, p.H), w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, false},
                 mine.end - mine.begin, IB);
     chunk.for_each_row(mine, [&](int64_t t, int64_t r, int64_t row) {
       unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + p.row(t, slice.sample[r]) * p.I);
@@ -311,14 +311,14 @@ class BackwardPass {
       if (to.dw_hh) pack_row(h, p.P, s.h.get() + row * L, step);
     });
     member.barrier();
-    const auto add = [&](const A* a, int64_t a_blocks, const Buffer<A>& b, int64_t b_blocks, Buffer<A>& sum) {
+    const auto add = [&](const A* a, int64_t groups, int64_t units, const Buffer<A>& b, int64_t b_blocks, Buffer<A>& sum) {
       const auto mine = member.part(b_blocks);
-      multiply_transposed(a, step, a_blocks, b.get() + mine.begin * step, step, mine.end - mine.begin,
-                          sum.get() + mine.begin * a_blocks * L * L, chunk.rows);
+      multiply_transposed(a, step, groups, units, b.get() + mine.begin * step, step, mine.end - mine.begin,
+                          sum.get() + mine.begin * groups * blocks_of<A>(units) * L * L, chunk.rows);
     };
-    if (to.dw_ih) add(s.dz.get(), G * UB, s.x, IB, s.dw_ih);
-    if (to.dw_hh) add(recurrent, G * UB, s.h, PB, s.dw_hh);
-    if (to.dw_hr) add(s.dp.get(), PB, s.m, UB, s.dw_hr);
+    if (to.dw_ih) add(s.dz.get(), G, p.H, s.x, IB, s.dw_ih);
+    if (to.dw_hh) add(recurrent, G, p.H, s.h, PB, s.dw_hh);
+    if (to.dw_hr) add(s.dp.get(), 1, p.P, s.m, UB, s.dw_hr);
     if (!s.db.get()) return;
     const auto mine = member.part(D * UB);
     for (int64_t b = mine.begin; b < mine.end; ++b) {

@@ -116,7 +116,7 @@ class ForwardPass {
         const Vec<A> v = load_aligned(bias.get() + b * L);
         for (int64_t r = 0; r < chunk.rows; ++r) store_aligned(s.wx.get() + b * step + r * L, v);
       }
-      multiply<A>({s.x.get(), step, IB, w_ih.get() + b0 * IB * L * L, IB * L * L, s.wx.get() + b0 * step, step, true}, chunk.rows,
+      multiply<A>({s.x.get(), step, depth_of<A>(1, p.I), w_ih.get() + b0 * IB * L * L, IB * L * L, s.wx.get() + b0 * step, step, true}, chunk.rows,
                   mine.end - mine.begin);
     }
   }
@@ -131,12 +131,13 @@ class ForwardPass {
     const int panel = G > 1 ? G : kMaxPanel;
     const int units = G > 1 ? 1 : panel;
     const int64_t tiles = pieces(alive, max_rows(panel));
+    const Depth depth = depth_of<A>(1, p.P);
     for (int64_t u = mine.begin; u < mine.end; u += units) {  // outside: a panel of W_hh is read from far once, then from near
       const int width = G > 1 ? G : int(mine.end - u < units ? mine.end - u : units);
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
         run_tile<A>(int(n), width,
-                    {h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, PB, false});
+                    {h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, depth, false});
         for (int64_t v = u; v < (G > 1 ? u + 1 : u + width); ++v)
           for (int64_t r = r0; r < r1; ++r) unit_block(s, slice, chunk, k, r, v, tile + ((v - u) * n + (r - r0)) * L, n * L, h, next);
       }
@@ -173,7 +174,7 @@ class ForwardPass {
 
   void project_state(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t alive, A* next) {
     const int64_t pitch = slice.pitch();
-    multiply<A>({s.m.get(), pitch * L, UB, w_hr.get(), UB * L * L, next, pitch * L, false}, alive, PB);
+    multiply<A>({s.m.get(), pitch * L, depth_of<A>(1, p.H), w_hr.get(), UB * L * L, next, pitch * L, false}, alive, PB);
     for (int64_t r = 0; r < alive; ++r)
       for (int64_t b = 0; b < PB; ++b)
         store_state(slice, r, chunk.t[k], b, load_aligned(next + (b * pitch + r) * L), lanes_in<A>(b, p.P), next);

@@ -16,15 +16,26 @@ constexpr int max_rows(int panel) {
 constexpr int kTransposedPanel = 3;
 template <class A> constexpr int kTransposedRows = SEQGRAD_VECTOR_REGISTERS == 32 && kLanes<A> >= 8 ? 8 : (kLanes<A> < 4 ? kLanes<A> : 4);
 
+// The columns of a left operand: `groups` (gates) of so many column blocks, `last` lanes of the last block of each real. The
+// padded ones are not multiplied: at 72 units they would be a tenth of the work.
+struct Depth {
+  int64_t groups, blocks;
+  int last;
+};
+template <class A>
+Depth depth_of(int64_t groups, int64_t columns) {
+  return {groups, blocks_of<A>(columns), lanes_in<A>(blocks_of<A>(columns) - 1, columns)};
+}
+
 template <class A>
 struct Tile {
-  const A* a;       // row 0, column block 0 (transposed: row 0, first of the R columns)
-  int64_t a_step;   // to the next column block of A; unused when transposed
+  const A* a;       // row 0, column block 0
+  int64_t a_step;   // to the next column block of A
   const A* b;       // row 0 of the first of P column blocks
   int64_t b_step;   // to the next of them
   A* c;             // row 0 of the first of P column blocks
   int64_t c_step;   // to the next of them
-  int64_t depth;    // column blocks of A (transposed: rows of A)
+  Depth depth;
   bool accumulate;  // C += instead of C =
 };
 
@@ -36,22 +47,23 @@ void tile_kernel(const Tile<A>& t) {
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) acc[r][p] = t.accumulate ? load_aligned(t.c + p * t.c_step + r * L) : Vec<A>{};
-  const A* b = t.b;
-  for (int64_t block = 0; block < t.depth; ++block) {
-    const A* a = t.a + block * t.a_step;
+  const A *a = t.a, *b = t.b;
+  for (int64_t group = 0; group < t.depth.groups; ++group)
+    for (int64_t block = 0; block < t.depth.blocks; ++block, a += t.a_step, b += L * L) {
+      const int lanes = block + 1 < t.depth.blocks ? L : t.depth.last;
 #pragma GCC unroll 2
-    for (int k = 0; k < L; ++k, b += L) {
-      Vec<A> bv[P];
+      for (int k = 0; k < lanes; ++k) {
+        Vec<A> bv[P];
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) bv[p] = load_aligned(b + p * t.b_step);
+        for (int p = 0; p < P; ++p) bv[p] = load_aligned(b + k * L + p * t.b_step);
 #pragma GCC unroll 16
-      for (int r = 0; r < R; ++r) {
-        const Vec<A> av = splat<A>(a[r * L + k]);
+        for (int r = 0; r < R; ++r) {
+          const Vec<A> av = splat<A>(a[r * L + k]);
 #pragma GCC unroll 4
-        for (int p = 0; p < P; ++p) acc[r][p] += av * bv[p];
+          for (int p = 0; p < P; ++p) acc[r][p] += av * bv[p];
+        }
       }
     }
-  }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
@@ -59,8 +71,18 @@ void tile_kernel(const Tile<A>& t) {
 }
 
 // C[r] += sum over rows k of A[k][r] * B[k]: the weight gradients.
+template <class A>
+struct TransposedTile {
+  const A* a;      // row 0, first of the R columns
+  const A* b;      // row 0 of the first of P column blocks
+  int64_t b_step;  // to the next of them
+  A* c;            // row 0 of the first of P column blocks
+  int64_t c_step;  // to the next of them
+  int64_t rows;    // of A and B
+};
+
 template <class A, int P>
-void transposed_tile_kernel(const Tile<A>& t) {
+void transposed_tile_kernel(const TransposedTile<A>& t) {
   constexpr int L = kLanes<A>, R = kTransposedRows<A>;
   Vec<A> acc[R][P];
 #pragma GCC unroll 16
@@ -69,7 +91,7 @@ void transposed_tile_kernel(const Tile<A>& t) {
     for (int p = 0; p < P; ++p) acc[r][p] = load_aligned(t.c + p * t.c_step + r * L);
   const A *a = t.a, *b = t.b;
 #pragma GCC unroll 2
-  for (int64_t k = 0; k < t.depth; ++k, a += L, b += L) {
+  for (int64_t k = 0; k < t.rows; ++k, a += L, b += L) {
     Vec<A> bv[P];
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) bv[p] = load_aligned(b + p * t.b_step);
@@ -105,11 +127,12 @@ void run_tile(int rows, int panel, const Tile<A>& t) {
 inline int64_t pieces(int64_t count, int64_t most) { return (count + most - 1) / most; }
 inline int64_t piece_begin(int64_t count, int64_t parts, int64_t i) { return count * i / parts; }
 
-// C [rows, blocks] (+)= A [rows, depth blocks] B [depth * L, blocks]; every operand blocked, steps between column blocks.
+// C [rows, blocks] (+)= A [rows, depth] B [depth, blocks]; every operand blocked, steps between column blocks.
 template <class A>
 struct Product {
   const A* a;
-  int64_t a_step, depth;
+  int64_t a_step;
+  Depth depth;
   const A* b;
   int64_t b_step;
   A* c;
@@ -132,15 +155,16 @@ void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
   }
 }
 
-// C [a_blocks * L, b_blocks] += A^T B over `rows` rows.
+// C [groups of padded units, b_blocks] += A^T B over `rows` rows; A has `groups` (gates) of `units` columns, each padded.
 template <class A>
-void multiply_transposed(const A* a, int64_t a_step, int64_t a_blocks, const A* b, int64_t b_step, int64_t b_blocks, A* c, int64_t rows) {
+void multiply_transposed(const A* a, int64_t a_step, int64_t groups, int64_t units, const A* b, int64_t b_step, int64_t b_blocks, A* c,
+                         int64_t rows) {
   constexpr int L = kLanes<A>, R = kTransposedRows<A>;
-  const int64_t c_step = a_blocks * L * L;
+  const int64_t unit_blocks = blocks_of<A>(units), a_blocks = groups * unit_blocks, c_step = a_blocks * L * L;
   for (int64_t bb = 0; bb < b_blocks; bb += kTransposedPanel)
     for (int64_t ab = 0; ab < a_blocks; ++ab)
-      for (int r = 0; r < L; r += R) {
-        const Tile<A> t{a + ab * a_step + r, 0, b + bb * b_step, b_step, c + bb * c_step + (ab * L + r) * L, c_step, rows, true};
+      for (int r = 0; r < lanes_in<A>(ab % unit_blocks, units); r += R) {
+        const TransposedTile<A> t{a + ab * a_step + r, b + bb * b_step, b_step, c + bb * c_step + (ab * L + r) * L, c_step, rows};
         if (b_blocks - bb >= 3) transposed_tile_kernel<A, 3>(t);
         else if (b_blocks - bb == 2) transposed_tile_kernel<A, 2>(t);
         else transposed_tile_kernel<A, 1>(t);

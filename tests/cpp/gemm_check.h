@@ -53,7 +53,7 @@ void check_product(int64_t rows, int gates, int64_t units, int64_t depth, bool a
   Buffer<A> b(gates * ub * db * L * L), c(gates * ub * rows * L, Fill::zero);
   for (int64_t block = 0; block < gates * ub; ++block) pack_transposed(weights.data(), units, depth, block, b.get() + block * db * L * L);
   for (int64_t i = 0; i < gates * ub * rows * L; ++i) c.get()[i] = A(5);
-  multiply<A>({a.get(), rows * L, db, b.get(), db * L * L, c.get(), rows * L, accumulate}, rows, gates * ub);
+  multiply<A>({a.get(), rows * L, depth_of<A>(1, depth), b.get(), db * L * L, c.get(), rows * L, accumulate}, rows, gates * ub);
   for (int gate = 0; gate < gates; ++gate)
     for (int64_t u = 0; u < units; ++u)
       for (int64_t r = 0; r < rows; ++r) {
@@ -70,12 +70,12 @@ void check_tiles() {
   for (int panel = 1; panel <= kMaxPanel; ++panel)
     for (int rows = 1; rows <= max_rows(panel); ++rows) {
       check::context = std::string(SEQGRAD_ISA_NAME) + ", tile " + std::to_string(rows) + " x " + std::to_string(panel);
-      const int64_t depth = 2 * L, columns = panel * L;
+      const int64_t depth = 2 * L - 1, columns = panel * L;
       const auto left = whole_numbers<A>(rows * depth, 4), right = whole_numbers<A>(depth * columns, 5);
       const Buffer<A> a = blocked(left, rows, depth), b = blocked(right, depth, columns);
       Buffer<A> c(panel * rows * L, Fill::zero);
-      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, 2, false});
-      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, 2, true});
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), 2 * L * L, c.get(), rows * L, depth_of<A>(1, depth), false});
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), 2 * L * L, c.get(), rows * L, depth_of<A>(1, depth), true});
       for (int r = 0; r < rows; ++r)
         for (int64_t j = 0; j < columns; ++j) {
           A sum = 0;
@@ -98,7 +98,7 @@ void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
       pack_row(dz.data() + (r * gates + plane) * units, units, a.get() + (plane * ub * rows + r) * L, rows * L);
   for (int64_t block = 0; block < cb; ++block)
     pack_straight(weights.data(), gates, gate_of, units, columns, block, b.get() + block * gates * ub * L * L);
-  multiply<A>({a.get(), rows * L, gates * ub, b.get(), gates * ub * L * L, c.get(), rows * L, false}, rows, cb);
+  multiply<A>({a.get(), rows * L, depth_of<A>(gates, units), b.get(), gates * ub * L * L, c.get(), rows * L, false}, rows, cb);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t j = 0; j < columns; ++j) {
       A sum = 0;
@@ -111,20 +111,23 @@ void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
 
 // C += A^T B, as the weight gradients; called twice, so that the first call's sum must survive.
 template <class A>
-void check_transposed(int64_t rows, int64_t left_columns, int64_t right_columns) {
+void check_transposed(int64_t rows, int gates, int64_t units, int64_t right_columns) {
   constexpr int L = kLanes<A>;
-  const int64_t ab = blocks_of<A>(left_columns), bb = blocks_of<A>(right_columns);
-  const auto left = whole_numbers<A>(rows * left_columns, 8), right = whole_numbers<A>(rows * right_columns, 9);
-  const Buffer<A> a = blocked(left, rows, left_columns), b = blocked(right, rows, right_columns);
-  Buffer<A> c(bb * ab * L * L, Fill::zero);
-  for (int twice = 0; twice < 2; ++twice) multiply_transposed(a.get(), rows * L, ab, b.get(), rows * L, bb, c.get(), rows);
-  for (int64_t i = 0; i < ab * L; ++i)
-    for (int64_t j = 0; j < bb * L; ++j) {
-      A sum = 0;
-      for (int64_t r = 0; r < rows && i < left_columns && j < right_columns; ++r)
-        sum += left[r * left_columns + i] * right[r * right_columns + j];
-      CHECK(at(c, ab * L, i, j) == 2 * sum);
-    }
+  const int64_t ub = blocks_of<A>(units), bb = blocks_of<A>(right_columns), height = gates * ub * L;
+  const auto left = whole_numbers<A>(rows * gates * units, 8), right = whole_numbers<A>(rows * right_columns, 9);
+  Buffer<A> a(gates * ub * rows * L), c(bb * height * L, Fill::zero);
+  for (int gate = 0; gate < gates; ++gate)
+    for (int64_t r = 0; r < rows; ++r)
+      pack_row(left.data() + (r * gates + gate) * units, units, a.get() + (gate * ub * rows + r) * L, rows * L);
+  const Buffer<A> b = blocked(right, rows, right_columns);
+  for (int twice = 0; twice < 2; ++twice) multiply_transposed(a.get(), rows * L, gates, units, b.get(), rows * L, bb, c.get(), rows);
+  for (int gate = 0; gate < gates; ++gate)
+    for (int64_t u = 0; u < units; ++u)
+      for (int64_t j = 0; j < right_columns; ++j) {
+        A sum = 0;
+        for (int64_t r = 0; r < rows; ++r) sum += left[(r * gates + gate) * units + u] * right[r * right_columns + j];
+        CHECK(at(c, height, gate * ub * L + u, j) == 2 * sum);
+      }
 }
 
 template <class A>
@@ -137,7 +140,7 @@ void check_all() {
       for (int gates : {1, 3, 4})
         for (int64_t depth : {1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, (rows + depth) % 2);
       check_straight<A>(rows, 3, 5, columns), check_straight<A>(rows, 1, columns, 9), check_straight<A>(rows, 4, 17, columns);
-      check_transposed<A>(rows, columns, 9), check_transposed<A>(rows, 21, columns);
+      check_transposed<A>(rows, 1, columns, 9), check_transposed<A>(rows, 3, 21, columns);
     }
 }
 
