@@ -11,6 +11,7 @@
 #include LABORATORY_TARGET
 #include "core/pages.h"
 #include "cpu/simd.h"
+#include "cpu/blocked.h"
 #include "cpu/gemm.h"
 #include "cpu/target_end.h"
 

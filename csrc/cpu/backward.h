@@ -293,8 +293,9 @@ class BackwardPass {
   void input_gradient(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.pitch() * L;
     const auto mine = member.part(chunk.rows);
-    multiply<A>({s.dz.get() + mine.begin * L, step, depth_of<A>(G, p.H), w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, false},
-                mine.end - mine.begin, IB);
+    multiply<A>(
+        {s.dz.get() + mine.begin * L, step, depth_of<A>(G, p.H), w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, false},
+        mine.end - mine.begin, IB);
     chunk.for_each_row(mine, [&](int64_t t, int64_t r, int64_t row) {
       unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + p.row(t, slice.sample[r]) * p.I);
     });

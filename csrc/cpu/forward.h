@@ -116,8 +116,8 @@ class ForwardPass {
         const Vec<A> v = load_aligned(bias.get() + b * L);
         for (int64_t r = 0; r < chunk.rows; ++r) store_aligned(s.wx.get() + b * step + r * L, v);
       }
-      multiply<A>({s.x.get(), step, depth_of<A>(1, p.I), w_ih.get() + b0 * IB * L * L, IB * L * L, s.wx.get() + b0 * step, step, true}, chunk.rows,
-                  mine.end - mine.begin);
+      multiply<A>({s.x.get(), step, depth_of<A>(1, p.I), w_ih.get() + b0 * IB * L * L, IB * L * L, s.wx.get() + b0 * step, step, true},
+                  chunk.rows, mine.end - mine.begin);
     }
   }
 

@@ -16,25 +16,25 @@ constexpr int max_rows(int panel) {
 constexpr int kTransposedPanel = 3;
 template <class A> constexpr int kTransposedRows = SEQGRAD_VECTOR_REGISTERS == 32 && kLanes<A> >= 8 ? 8 : (kLanes<A> < 4 ? kLanes<A> : 4);
 
-// The columns of a left operand: `groups` (gates) of so many column blocks, `last` lanes of the last block of each real. The
-// padded ones are not multiplied: at 72 units they would be a tenth of the work.
+// The columns of a left operand: `groups` (gates) of `whole` column blocks and `rest` lanes of one more. The padded columns
+// are not multiplied: of 72 units they would be a tenth of the work.
 struct Depth {
-  int64_t groups, blocks;
-  int last;
+  int64_t groups, whole;
+  int rest;
 };
 template <class A>
 Depth depth_of(int64_t groups, int64_t columns) {
-  return {groups, blocks_of<A>(columns), lanes_in<A>(blocks_of<A>(columns) - 1, columns)};
+  return {groups, columns / kLanes<A>, int(columns % kLanes<A>)};
 }
 
 template <class A>
 struct Tile {
-  const A* a;       // row 0, column block 0
-  int64_t a_step;   // to the next column block of A
-  const A* b;       // row 0 of the first of P column blocks
-  int64_t b_step;   // to the next of them
-  A* c;             // row 0 of the first of P column blocks
-  int64_t c_step;   // to the next of them
+  const A* a;      // row 0, column block 0
+  int64_t a_step;  // to the next column block of A
+  const A* b;      // row 0 of the first of P column blocks
+  int64_t b_step;  // to the next of them
+  A* c;            // row 0 of the first of P column blocks
+  int64_t c_step;  // to the next of them
   Depth depth;
   bool accumulate;  // C += instead of C =
 };
@@ -48,22 +48,25 @@ void tile_kernel(const Tile<A>& t) {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) acc[r][p] = t.accumulate ? load_aligned(t.c + p * t.c_step + r * L) : Vec<A>{};
   const A *a = t.a, *b = t.b;
-  for (int64_t group = 0; group < t.depth.groups; ++group)
-    for (int64_t block = 0; block < t.depth.blocks; ++block, a += t.a_step, b += L * L) {
-      const int lanes = block + 1 < t.depth.blocks ? L : t.depth.last;
-#pragma GCC unroll 2
-      for (int k = 0; k < lanes; ++k) {
-        Vec<A> bv[P];
+  const auto column = [&](int k) __attribute__((always_inline)) {
+    Vec<A> bv[P];
 #pragma GCC unroll 4
-        for (int p = 0; p < P; ++p) bv[p] = load_aligned(b + k * L + p * t.b_step);
+    for (int p = 0; p < P; ++p) bv[p] = load_aligned(b + k * L + p * t.b_step);
 #pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-          const Vec<A> av = splat<A>(a[r * L + k]);
+    for (int r = 0; r < R; ++r) {
+      const Vec<A> av = splat<A>(a[r * L + k]);
 #pragma GCC unroll 4
-          for (int p = 0; p < P; ++p) acc[r][p] += av * bv[p];
-        }
-      }
+      for (int p = 0; p < P; ++p) acc[r][p] += av * bv[p];
     }
+  };
+  for (int64_t group = 0; group < t.depth.groups; ++group) {
+    for (int64_t block = 0; block < t.depth.whole; ++block, a += t.a_step, b += L * L)
+#pragma GCC unroll 2
+      for (int k = 0; k < L; ++k) column(k);
+    if (!t.depth.rest) continue;
+    for (int k = 0; k < t.depth.rest; ++k) column(k);
+    a += t.a_step, b += L * L;
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4

@@ -2,9 +2,9 @@
 // target pragma. No include guard. Arrays have their exact size (Buffer: in 64 bytes), so that ASan sees a step outside.
 #include "core/pages.h"
 #include "cpu/simd.h"
+#include "cpu/blocked.h"
 #include "cpu/gemm.h"
 #include "cpu/memory.h"
-#include "cpu/blocked.h"
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
 namespace {
@@ -74,8 +74,8 @@ void check_tiles() {
       const auto left = whole_numbers<A>(rows * depth, 4), right = whole_numbers<A>(depth * columns, 5);
       const Buffer<A> a = blocked(left, rows, depth), b = blocked(right, depth, columns);
       Buffer<A> c(panel * rows * L, Fill::zero);
-      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), 2 * L * L, c.get(), rows * L, depth_of<A>(1, depth), false});
-      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), 2 * L * L, c.get(), rows * L, depth_of<A>(1, depth), true});
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), false});
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), true});
       for (int r = 0; r < rows; ++r)
         for (int64_t j = 0; j < columns; ++j) {
           A sum = 0;
