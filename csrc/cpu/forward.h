@@ -121,24 +121,23 @@ class ForwardPass {
     }
   }
 
-  // The smallest number of gate columns per tile is G (all gates of L units); a one-gate cell takes several unit blocks.
+  // A tile takes all gates of L units; a one-gate cell's takes several unit blocks.
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, int current, Member member) {
+    constexpr int kPanel = G > 1 ? G : kMaxPanel, kUnits = G > 1 ? 1 : kPanel;
     const int64_t pitch = slice.pitch(), alive = chunk.alive[k];
     const auto mine = member.part(UB);
     const A* h = s.h[current].get();
     A* next = s.h[1 - current].get();
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
-    const int panel = G > 1 ? G : kMaxPanel;
-    const int units = G > 1 ? 1 : panel;
-    const int64_t tiles = pieces(alive, max_rows(panel));
+    const int64_t tiles = pieces(alive, max_rows(kPanel)), blocks = mine.end - mine.begin, panels = pieces(blocks, kUnits);
     const Depth depth = depth_of<A>(1, p.P);
-    for (int64_t u = mine.begin; u < mine.end; u += units) {  // outside: a panel of W_hh is read from far once, then from near
-      const int width = G > 1 ? G : int(mine.end - u < units ? mine.end - u : units);
+    for (int64_t j = 0; j < panels; ++j) {  // outside: a panel of W_hh is read from far once, then from near
+      const int64_t u = mine.begin + piece_begin(blocks, panels, j), end = mine.begin + piece_begin(blocks, panels, j + 1);
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
-        run_tile<A>(int(n), width,
+        run_tile<A>(int(n), G > 1 ? G : int(end - u),
                     {h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, depth, false});
-        for (int64_t v = u; v < (G > 1 ? u + 1 : u + width); ++v)
+        for (int64_t v = u; v < end; ++v)
           for (int64_t r = r0; r < r1; ++r) unit_block(s, slice, chunk, k, r, v, tile + ((v - u) * n + (r - r0)) * L, n * L, h, next);
       }
     }

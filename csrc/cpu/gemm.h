@@ -146,13 +146,13 @@ struct Product {
 template <class A>
 void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
   constexpr int L = kLanes<A>;
-  const int64_t row_tiles = pieces(rows, max_rows(kMaxPanel));
-  for (int64_t block = 0; block < blocks; block += kMaxPanel) {
-    const int width = int(blocks - block < kMaxPanel ? blocks - block : kMaxPanel);
+  const int64_t row_tiles = pieces(rows, max_rows(kMaxPanel)), panels = pieces(blocks, kMaxPanel);
+  for (int64_t j = 0; j < panels; ++j) {
+    const int64_t block = piece_begin(blocks, panels, j), width = piece_begin(blocks, panels, j + 1) - block;
     for (int64_t i = 0; i < row_tiles; ++i) {
       const int64_t r0 = piece_begin(rows, row_tiles, i), r1 = piece_begin(rows, row_tiles, i + 1);
       run_tile<A>(
-          int(r1 - r0), width,
+          int(r1 - r0), int(width),
           {m.a + r0 * L, m.a_step, m.b + block * m.b_step, m.b_step, m.c + block * m.c_step + r0 * L, m.c_step, m.depth, m.accumulate});
     }
   }
