@@ -123,19 +123,21 @@ class ForwardPass {
 
   // A tile takes all gates of L units; a one-gate cell's takes several unit blocks.
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, int current, Member member) {
-    constexpr int kPanel = G > 1 ? G : kMaxPanel, kUnits = G > 1 ? 1 : kPanel;
+    constexpr int kUnits = G > 1 ? 1 : kMaxPanel;
     const int64_t pitch = slice.pitch(), alive = chunk.alive[k];
     const auto mine = member.part(UB);
     const A* h = s.h[current].get();
     A* next = s.h[1 - current].get();
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
-    const int64_t tiles = pieces(alive, max_rows(kPanel)), blocks = mine.end - mine.begin, panels = pieces(blocks, kUnits);
+    const int64_t blocks = mine.end - mine.begin, panels = pieces(blocks, kUnits);
     const Depth depth = depth_of<A>(1, p.P);
     for (int64_t j = 0; j < panels; ++j) {  // outside: a panel of W_hh is read from far once, then from near
       const int64_t u = mine.begin + piece_begin(blocks, panels, j), end = mine.begin + piece_begin(blocks, panels, j + 1);
+      const int width = G > 1 ? G : int(end - u);
+      const int64_t tiles = pieces(alive, max_rows(width));
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
-        run_tile<A>(int(n), G > 1 ? G : int(end - u),
+        run_tile<A>(int(n), width,
                     {h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, depth, false});
         for (int64_t v = u; v < end; ++v)
           for (int64_t r = r0; r < r1; ++r) unit_block(s, slice, chunk, k, r, v, tile + ((v - u) * n + (r - r0)) * L, n * L, h, next);
