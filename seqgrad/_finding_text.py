@@ -52,7 +52,9 @@ def whole(finding: Finding, text: str, lang: str) -> str:
 
 
 def message_of(finding: Finding) -> str:
-    """The English message of a finding, from its ``case`` and ``facts``."""
+    """The English message of a finding, from its ``case`` and ``facts``; empty for a case of another version."""
+    if finding.case not in BODIES:
+        return ""
     return whole(finding, body(finding.case, _fields(finding), "en"), "en")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from dataclasses import replace
 from string import Formatter
 
@@ -82,6 +84,15 @@ def test_where_only_english_is_known_english_is_said():
     for one in (Finding.from_dict(old), own, strange, unknown):
         assert one.text("es") == one.message
     assert own.title("es") == "Mine"
+    assert replace(unknown, message="").message == ""
+
+
+def test_a_finding_words_its_message_when_it_is_asked():
+    found = exploding()
+    silent = replace(found, message="")
+    assert vars(silent)["message"] == ""
+    assert copy.deepcopy(silent).message == pickle.loads(pickle.dumps(silent)).message == found.message
+    assert silent == found and silent.to_dict() == found.to_dict()
 
 
 def test_a_rule_that_names_no_text_is_told():
