@@ -55,7 +55,7 @@ double step_time(const Walk& walk, int64_t rows, int64_t units, int64_t gates) {
   const auto tile = [&](int64_t i, int64_t panel) {
     const int64_t r0 = engine::piece_begin(rows, tiles, i), n = engine::piece_begin(rows, tiles, i + 1) - r0, b0 = panel * walk.panel;
     engine::run_tile<float>(int(n), int(std::min<int64_t>(walk.panel, columns - b0)),
-                            {h + r0 * L, pitch * L, w + b0 * units * L, units * L, c, n * L, engine::depth_of<float>(1, units), false});
+                            {h + r0 * L, pitch * L, w + b0 * units * L, units * L, c, n * L, engine::depth_of<float>(1, units), {}});
   };
   const auto step = [&] {
     if (walk.columns_outside) {

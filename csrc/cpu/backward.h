@@ -97,35 +97,43 @@ class BackwardPass {
     zero_padding(slice);
   }
 
-  // Backward enters a sample at the last step that forward processed, and leaves it at the first.
-  bool enters(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? 0 : slice.length[r] - 1); }
   bool leaves(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? slice.length[r] - 1 : 0); }
   int64_t row_before(int64_t t, int64_t n) const { return p.row(p.reverse ? t + 1 : t - 1, n); }  // of the state that step t began with
 
+  // Backward enters a sample at the last step that forward processed, and leaves it at the first.
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, Member member) {
     const int64_t t = chunk.t[k], alive = chunk.alive[k], pitch = slice.pitch(), offset = chunk.offset[k];
-    const auto mine = member.part(PB);
-    for (int64_t r = 0; r < alive; ++r) {
-      if (enters(slice, r, t)) begin_row(s, slice, r, member);
-      complete_state_gradient(s, slice, r, t, member);
-    }
+    const int64_t first_from = slice.first_from(t, alive), last_from = slice.last_from(t, alive);
+    const int64_t enters_from = p.reverse ? first_from : last_from, leaves_from = p.reverse ? last_from : first_from;
+    const auto mine = member.part(PB), units = member.part(UB);
+    for (int64_t r = enters_from; r < alive; ++r) begin_row(s, slice, r, member);
+    for (int64_t r = 0; r < alive; ++r) complete_state_gradient(s, slice, r, t, r >= enters_from, mine, member);
     if (p.w_hr) {
-      multiply<A>({s.dh.get(), pitch * L, depth_of<A>(1, p.P), w_hr.get(), PB * L * L, s.dm.get(), pitch * L, false}, alive, UB);
+      multiply<A>({s.dh.get(), pitch * L, depth_of<A>(1, p.P), w_hr.get(), PB * L * L, s.dm.get(), pitch * L, {}}, alive, UB);
       for (int64_t b = 0; to.dw_hr && b < PB; ++b)
         std::memcpy(s.dp.get() + (b * chunk.pitch() + offset) * L, s.dh.get() + b * pitch * L, alive * L * sizeof(A));
     }
-    for (int64_t r = 0; r < alive; ++r) cell_backward(s, slice, chunk, r, t, offset + r, member);
+    const bool far = p.T * p.N * (p.I + p.P + kTraits.saved * p.H) * int64_t(sizeof(S)) > kFar && member.team.size() == 1;
+    for (int64_t r = 0; r < alive; ++r) {
+      cell_backward(s, slice, chunk, r, t, r >= leaves_from, offset + r, units, member);
+      if (far && r < leaves_from) fetch_rows(slice, r, t);
+    }
     member.barrier();
     const A* dz = s.dz.get() + (kTraits.recurrent_plane() * UB * chunk.pitch() + offset) * L;
-    multiply<A>({dz, chunk.pitch() * L, depth_of<A>(G, p.H), w_hh.get() + mine.begin * G * UB * L * L, G * UB * L * L,
-                 s.dh.get() + mine.begin * pitch * L, pitch * L, true},
+    A* carried = s.dh.get() + mine.begin * pitch * L;
+    multiply<A>({dz,
+                 chunk.pitch() * L,
+                 depth_of<A>(G, p.H),
+                 w_hh.get() + mine.begin * G * UB * L * L,
+                 G * UB * L * L,
+                 carried,
+                 pitch * L,
+                 {carried, pitch * L, L, PB}},
                 alive, mine.end - mine.begin);
+    for (int64_t r = leaves_from; r < alive; ++r) finish_row(s, slice, r, member);
     // Truncated BPTT: the way to the previous step crosses a multiple of `truncate` in input time.
-    const bool cut = p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0;
-    for (int64_t r = 0; r < alive; ++r) {
-      if (leaves(slice, r, t)) finish_row(s, slice, r, member);
-      else if (cut) clear_carry(s, pitch, r, member);
-    }
+    if (p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0)
+      for (int64_t r = 0; r < leaves_from; ++r) clear_carry(s, pitch, r, member);
   }
 
   void begin_row(State& s, const Slice& slice, int64_t r, Member member) {
@@ -170,12 +178,11 @@ class BackwardPass {
   }
 
   // total = carried + direct: measured, then clipped, in place of the carried one.
-  void complete_state_gradient(State& s, const Slice& slice, int64_t r, int64_t t, Member member) {
+  SEQGRAD_HD void complete_state_gradient(State& s, const Slice& slice, int64_t r, int64_t t, bool enters, Member::Range mine, Member member) {
     const int64_t pitch = slice.pitch(), n = slice.sample[r];
-    const auto mine = member.part(PB);
     A* dh = s.dh.get() + r * L;
     const S* out = to.grad_out ? static_cast<const S*>(to.grad_out) + p.at(t, n, to.grad_out_stride_t, to.grad_out_stride_n) : nullptr;
-    const S* last = to.grad_hn && enters(slice, r, t) ? static_cast<const S*>(to.grad_hn) + n * p.P : nullptr;
+    const S* last = to.grad_hn && enters ? static_cast<const S*>(to.grad_hn) + n * p.P : nullptr;
     const bool measure = to.norms || p.clip == ClipKind::norm;
     SquareSum carried, total;
     if (kWide && to.norms) {  // on its own: its scaled sum, if it takes one, reads the carried gradient once more
@@ -235,10 +242,9 @@ class BackwardPass {
   }
 
   // The cell on all units of one sample. Leaves in dh and dc what reaches the previous step without W_hh.
-  void cell_backward(State& s, const Slice& slice, const Chunk& chunk, int64_t r, int64_t t, int64_t chunk_row, Member member) {
-    const auto mine = member.part(UB);
+  SEQGRAD_HD void cell_backward(State& s, const Slice& slice, const Chunk& chunk, int64_t r, int64_t t, bool first, int64_t chunk_row,
+                            Member::Range mine, Member member) {
     const int64_t pitch = slice.pitch(), n = slice.sample[r], now = p.row(t, n);
-    const bool first = leaves(slice, r, t);
     const int64_t before = first ? 0 : row_before(t, n);
     const S* h = static_cast<const S*>(to.out);
     const S* h_prev = first ? static_cast<const S*>(p.h0) + n * p.P : h + before * p.width();
@@ -277,6 +283,18 @@ class BackwardPass {
     }
   }
 
+  // What the next step reads of row r, and the end of the chunk of this one.
+  SEQGRAD_HD void fetch_rows(const Slice& slice, int64_t r, int64_t t) {
+    const int64_t n = slice.sample[r], next = p.reverse ? t + 1 : t - 1, row = p.row(next, n);
+    const S* out = static_cast<const S*>(to.out);
+    prefetch_row(static_cast<const A*>(to.saved) + row * kTraits.saved * p.H, kTraits.saved * p.H);
+    if (!kTraits.reads_previous) prefetch_row(out + row * p.width(), p.P);
+    else if (!leaves(slice, r, next)) prefetch_row(out + row_before(next, n) * p.width(), p.P);
+    if (to.grad_out && !to.grad_out_even)
+      prefetch_row(static_cast<const S*>(to.grad_out) + p.at(next, n, to.grad_out_stride_t, to.grad_out_stride_n), p.P);
+    if (to.dw_ih) prefetch_row(static_cast<const S*>(p.x) + p.at(t, n, p.x_stride_t, p.x_stride_n), p.I);
+  }
+
   A& norm(int quantity, int64_t t, int64_t n) const { return static_cast<A*>(to.norms)[(quantity * p.T + t) * p.N + n]; }
 
   static double row_norm(const SquareSum& sum, const A* row, int64_t pitch, int64_t blocks) {
@@ -293,9 +311,8 @@ class BackwardPass {
   void input_gradient(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.pitch() * L;
     const auto mine = member.part(chunk.rows);
-    multiply<A>(
-        {s.dz.get() + mine.begin * L, step, depth_of<A>(G, p.H), w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, false},
-        mine.end - mine.begin, IB);
+    multiply<A>({s.dz.get() + mine.begin * L, step, depth_of<A>(G, p.H), w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, {}},
+                mine.end - mine.begin, IB);
     chunk.for_each_row(mine, [&](int64_t t, int64_t r, int64_t row) {
       unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + p.row(t, slice.sample[r]) * p.I);
     });

@@ -22,6 +22,15 @@ void unpack_row(const A* from, int64_t step, int64_t columns, S* row) {
   for (int64_t b = 0; b < blocks_of<A>(columns); ++b) store(row + b * kLanes<A>, load_aligned(from + b * step), lanes_in<A>(b, columns));
 }
 
+// A row that will be read soon: the processor does not foresee going back in time. Worth it where the arrays of all time
+// steps, more than kFar bytes, do not stay near by themselves.
+constexpr int64_t kFar = int64_t(4) << 20;
+template <class S>
+SEQGRAD_HD void prefetch_row(const S* row, int64_t columns) {
+  constexpr int64_t kLine = 64 / sizeof(S);
+  for (int64_t c = 0; c < columns; c += kLine) __builtin_prefetch(row + c, 0, 2);
+}
+
 // Column block `block` (of gate = block / blocks_of(units)) of the transpose of w [gates * units, depth]:
 // to[k][lane] = w[gate * units + unit(lane)][k]. The right operand of x W^T and h W^T.
 template <class S, class A = Arithmetic<S>>

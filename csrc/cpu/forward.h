@@ -112,19 +112,23 @@ class ForwardPass {
     member.barrier();
     for (int gate = 0; gate < G; ++gate) {
       const int64_t b0 = gate * UB + mine.begin;
-      for (int64_t b = b0; b < gate * UB + mine.end; ++b) {
-        const Vec<A> v = load_aligned(bias.get() + b * L);
-        for (int64_t r = 0; r < chunk.rows; ++r) store_aligned(s.wx.get() + b * step + r * L, v);
-      }
-      multiply<A>({s.x.get(), step, depth_of<A>(1, p.I), w_ih.get() + b0 * IB * L * L, IB * L * L, s.wx.get() + b0 * step, step, true},
+      multiply<A>({s.x.get(),
+                   step,
+                   depth_of<A>(1, p.I),
+                   w_ih.get() + b0 * IB * L * L,
+                   IB * L * L,
+                   s.wx.get() + b0 * step,
+                   step,
+                   {bias.get() + b0 * L, L, 0, UB}},
                   chunk.rows, mine.end - mine.begin);
     }
   }
 
-  // A tile takes all gates of L units; a one-gate cell's takes several unit blocks.
+  // A tile takes all gates of L units; a one-gate cell's takes several unit blocks. It begins at wx, but for a gate whose
+  // recurrent side is apart.
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, int current, Member member) {
-    constexpr int kUnits = G > 1 ? 1 : kMaxPanel;
-    const int64_t pitch = slice.pitch(), alive = chunk.alive[k];
+    constexpr int kUnits = G > 1 ? 1 : kMaxPanel, kSums = Cell::kTraits.split ? G - 1 : kMaxPanel;
+    const int64_t pitch = slice.pitch(), alive = chunk.alive[k], wx_step = chunk.pitch() * L;
     const auto mine = member.part(UB);
     const A* h = s.h[current].get();
     A* next = s.h[1 - current].get();
@@ -137,58 +141,84 @@ class ForwardPass {
       const int64_t tiles = pieces(alive, max_rows(width));
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
+        const A* wx = s.wx.get() + u * wx_step + (chunk.offset[k] + r0) * L;
         run_tile<A>(int(n), width,
-                    {h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, depth, false});
+                    {h + r0 * L,
+                     pitch * L,
+                     w_hh.get() + u * PB * L * L,
+                     (G > 1 ? UB : 1) * PB * L * L,
+                     tile,
+                     n * L,
+                     depth,
+                     {wx, (G > 1 ? UB : 1) * wx_step, L, kSums}});
         for (int64_t v = u; v < end; ++v)
-          for (int64_t r = r0; r < r1; ++r) unit_block(s, slice, chunk, k, r, v, tile + ((v - u) * n + (r - r0)) * L, n * L, h, next);
+          apply_cell(s, slice, chunk.t[k], v, r0, r1, tile + (v - u) * n * L, wx + (UB * (G - 1) + v - u) * wx_step, h, next);
       }
     }
     if (p.w_hr) project_state(s, slice, chunk, k, alive, next);
+    finish_rows(s, slice, chunk, k, next, mine.begin, mine.end);
   }
 
-  // The cell on L units of one sample; rec points at its recurrent pre-activations, gates `gate_step` apart.
-  SEQGRAD_HD void unit_block(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t r, int64_t u, const A* rec, int64_t gate_step,
+  // The cell on unit block u of rows r0 to r1: `sums` holds their pre-activations [gate][row][L], `last_in` the input side of
+  // the last gate if it is apart.
+  SEQGRAD_HD void apply_cell(State& s, const Slice& slice, int64_t t, int64_t u, int64_t r0, int64_t r1, const A* sums, const A* last_in,
                          const A* h, A* next) {
-    const int64_t pitch = slice.pitch(), n = slice.sample[r], t = chunk.t[k];
+    // Everything the loop needs, by value: what it stores could else be what it reads next.
+    const int64_t at = (u * slice.pitch() + r0) * L, rows = r1 - r0, out_width = p.width(), saved_width = Cell::kTraits.saved * p.H;
+    const int64_t* sample = slice.sample.data() + r0;
     const int lanes = lanes_in<A>(u, p.H);
-    const A* wx = s.wx.get() + (u * chunk.pitch() + chunk.offset[k] + r) * L;
-    Step<Vec<A>> cell;
-    for (int g = 0; g < G; ++g) {
-      cell.in[g] = load_aligned(wx + g * UB * chunk.pitch() * L);
-      cell.rec[g] = load_aligned(rec + g * gate_step);
+    const bool projected = p.w_hr;
+    const double scale = p.scale;
+    const Vec<A> hidden_bias = load_aligned(bias.get() + (G * UB + (G - 1) * UB + u) * L);
+    A* c = kTwoStates ? s.c.get() + at : nullptr;
+    A* state = projected ? s.m.get() + at : next + at;
+    S* out = static_cast<S*>(to.out) + p.row(t, 0) * out_width + u * L;
+    A* saved = to.saved ? static_cast<A*>(to.saved) + p.row(t, 0) * saved_width + u * L : nullptr;
+    const int64_t unit_step = p.H;
+    h += at;
+    for (int64_t r = 0; r < rows; ++r) {
+      Step<Vec<A>> cell;
+      for (int g = 0; g < G; ++g) cell.in[g] = load_aligned(sums + (g * rows + r) * L), cell.rec[g] = Vec<A>{};
+      if constexpr (Cell::kTraits.split) cell.rec[G - 1] = cell.in[G - 1] + hidden_bias, cell.in[G - 1] = load_aligned(last_in + r * L);
+      cell.h_prev = projected ? Vec<A>{} : load_aligned(h + r * L);
+      if constexpr (kTwoStates) cell.c_prev = load_aligned(c + r * L);
+      Cell::template forward<Math<A>>(cell, scale);
+      if constexpr (kTwoStates) store_aligned(c + r * L, first_lanes<A>(cell.c, lanes));
+      if (saved) {
+        A* values = saved + sample[r] * saved_width;
+        for (int i = 0; i < Cell::kTraits.saved; ++i) store(values + i * unit_step, cell.saved[i], lanes);
+      }
+      store_aligned(state + r * L, first_lanes<A>(cell.h, lanes));
+      if (!projected) store(out + sample[r] * out_width, cell.h, lanes);
     }
-    if constexpr (Cell::kTraits.split) cell.rec[G - 1] += load_aligned(bias.get() + (G * UB + (G - 1) * UB + u) * L);
-    cell.h_prev = p.w_hr ? Vec<A>{} : load_aligned(h + (u * pitch + r) * L);
-    if constexpr (kTwoStates) cell.c_prev = load_aligned(s.c.get() + (u * pitch + r) * L);
-    Cell::template forward<Math<A>>(cell, p.scale);
-    if constexpr (kTwoStates) {
-      store_aligned(s.c.get() + (u * pitch + r) * L, first_lanes<A>(cell.c, lanes));
-      if (is_last(slice, r, t)) store(static_cast<S*>(to.cn) + n * p.H + u * L, cell.c, lanes);
-    }
-    if (to.saved) {
-      A* saved = static_cast<A*>(to.saved) + p.row(t, n) * Cell::kTraits.saved * p.H + u * L;
-      for (int i = 0; i < Cell::kTraits.saved; ++i) store(saved + i * p.H, cell.saved[i], lanes);
-    }
-    if (p.w_hr) store_aligned(s.m.get() + (u * pitch + r) * L, first_lanes<A>(cell.h, lanes));
-    else store_state(slice, r, t, u, cell.h, lanes, next);
   }
 
   void project_state(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t alive, A* next) {
-    const int64_t pitch = slice.pitch();
-    multiply<A>({s.m.get(), pitch * L, depth_of<A>(1, p.H), w_hr.get(), UB * L * L, next, pitch * L, false}, alive, PB);
-    for (int64_t r = 0; r < alive; ++r)
-      for (int64_t b = 0; b < PB; ++b)
-        store_state(slice, r, chunk.t[k], b, load_aligned(next + (b * pitch + r) * L), lanes_in<A>(b, p.P), next);
+    const int64_t step = slice.pitch() * L;
+    multiply<A>({s.m.get(), step, depth_of<A>(1, p.H), w_hr.get(), UB * L * L, next, step, {}}, alive, PB);
+    for (int64_t r = 0; r < alive; ++r) {
+      for (int64_t b = 0; b < PB; ++b) {  // what the product left in the padded columns goes
+        A* state = next + b * step + r * L;
+        store_aligned(state, first_lanes<A>(load_aligned(state), lanes_in<A>(b, p.P)));
+      }
+      unpack_row(next + r * L, step, p.P, static_cast<S*>(to.out) + p.row(chunk.t[k], slice.sample[r]) * p.width());
+    }
   }
 
-  SEQGRAD_HD void store_state(const Slice& slice, int64_t r, int64_t t, int64_t b, Vec<A> h, int lanes, A* next) {
-    const int64_t n = slice.sample[r];
-    store_aligned(next + (b * slice.pitch() + r) * L, first_lanes<A>(h, lanes));
-    store(static_cast<S*>(to.out) + p.row(t, n) * p.width() + b * L, h, lanes);
-    if (is_last(slice, r, t)) store(static_cast<S*>(to.hn) + n * p.P + b * L, h, lanes);
+  // hn and cn of the rows for which this step was the last one, of unit blocks begin to end (with a projection: all).
+  void finish_rows(const State& s, const Slice& slice, const Chunk& chunk, size_t k, const A* next, int64_t begin, int64_t end) {
+    const int64_t t = chunk.t[k], alive = chunk.alive[k], step = slice.pitch() * L;
+    const int64_t done_from = p.reverse ? slice.first_from(t, alive) : slice.last_from(t, alive);
+    const auto write = [&](const A* from, void* target, int64_t columns, int64_t b0, int64_t b1) {
+      for (int64_t r = done_from; r < alive; ++r) {
+        S* row = static_cast<S*>(target) + slice.sample[r] * columns;
+        for (int64_t b = b0; b < b1; ++b) store(row + b * L, load_aligned(from + b * step + r * L), lanes_in<A>(b, columns));
+      }
+    };
+    if (p.w_hr) begin = 0, end = PB;
+    write(next, to.hn, p.P, begin, end);
+    if constexpr (kTwoStates) write(s.c.get(), to.cn, p.H, p.w_hr ? 0 : begin, p.w_hr ? UB : end);
   }
-
-  SEQGRAD_HD bool is_last(const Slice& slice, int64_t r, int64_t t) const { return t == (p.reverse ? 0 : slice.length[r] - 1); }
 
   void zero_padding(const Slice& slice) {
     if (p.first_row) return;

@@ -27,6 +27,14 @@ Depth depth_of(int64_t groups, int64_t columns) {
   return {groups, columns / kLanes<A>, int(columns % kLanes<A>)};
 }
 
+// What a product is added to: row 0 of its first column block, the steps to the next block and the next row, and how many
+// blocks have something; the others begin at zero. A row step of 0 adds the same row, a bias, to all.
+template <class A>
+struct Start {
+  const A* at = nullptr;
+  int64_t step = 0, row = 0, blocks = 0;
+};
+
 template <class A>
 struct Tile {
   const A* a;      // row 0, column block 0
@@ -36,17 +44,17 @@ struct Tile {
   A* c;            // row 0 of the first of P column blocks
   int64_t c_step;  // to the next of them
   Depth depth;
-  bool accumulate;  // C += instead of C =
+  Start<A> start;
 };
 
 template <class A, int R, int P>
 void tile_kernel(const Tile<A>& t) {
   constexpr int L = kLanes<A>;
   Vec<A> acc[R][P];
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) acc[r][p] = t.accumulate ? load_aligned(t.c + p * t.c_step + r * L) : Vec<A>{};
+  for (int p = 0; p < P; ++p)
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) acc[r][p] = p < t.start.blocks ? load_aligned(t.start.at + p * t.start.step + r * t.start.row) : Vec<A>{};
   const A *a = t.a, *b = t.b;
   const auto column = [&](int k) __attribute__((always_inline)) {
     Vec<A> bv[P];
@@ -130,7 +138,7 @@ void run_tile(int rows, int panel, const Tile<A>& t) {
 inline int64_t pieces(int64_t count, int64_t most) { return (count + most - 1) / most; }
 inline int64_t piece_begin(int64_t count, int64_t parts, int64_t i) { return count * i / parts; }
 
-// C [rows, blocks] (+)= A [rows, depth] B [depth, blocks]; every operand blocked, steps between column blocks.
+// C [rows, blocks] = start + A [rows, depth] B [depth, blocks]; every operand blocked, steps between column blocks.
 template <class A>
 struct Product {
   const A* a;
@@ -140,7 +148,7 @@ struct Product {
   int64_t b_step;
   A* c;
   int64_t c_step;
-  bool accumulate;
+  Start<A> start;
 };
 
 template <class A>
@@ -151,9 +159,15 @@ void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
     const int64_t block = piece_begin(blocks, panels, j), width = piece_begin(blocks, panels, j + 1) - block;
     for (int64_t i = 0; i < row_tiles; ++i) {
       const int64_t r0 = piece_begin(rows, row_tiles, i), r1 = piece_begin(rows, row_tiles, i + 1);
-      run_tile<A>(
-          int(r1 - r0), int(width),
-          {m.a + r0 * L, m.a_step, m.b + block * m.b_step, m.b_step, m.c + block * m.c_step + r0 * L, m.c_step, m.depth, m.accumulate});
+      run_tile<A>(int(r1 - r0), int(width),
+                  {m.a + r0 * L,
+                   m.a_step,
+                   m.b + block * m.b_step,
+                   m.b_step,
+                   m.c + block * m.c_step + r0 * L,
+                   m.c_step,
+                   m.depth,
+                   {m.start.at + block * m.start.step + r0 * m.start.row, m.start.step, m.start.row, m.start.blocks - block}});
     }
   }
 }
@@ -164,14 +178,17 @@ void multiply_transposed(const A* a, int64_t a_step, int64_t groups, int64_t uni
                          int64_t rows) {
   constexpr int L = kLanes<A>, R = kTransposedRows<A>;
   const int64_t unit_blocks = blocks_of<A>(units), a_blocks = groups * unit_blocks, c_step = a_blocks * L * L;
-  for (int64_t bb = 0; bb < b_blocks; bb += kTransposedPanel)
+  const int64_t panels = pieces(b_blocks, kTransposedPanel);
+  for (int64_t j = 0; j < panels; ++j) {
+    const int64_t bb = piece_begin(b_blocks, panels, j), width = piece_begin(b_blocks, panels, j + 1) - bb;
     for (int64_t ab = 0; ab < a_blocks; ++ab)
       for (int r = 0; r < lanes_in<A>(ab % unit_blocks, units); r += R) {
         const TransposedTile<A> t{a + ab * a_step + r, b + bb * b_step, b_step, c + bb * c_step + (ab * L + r) * L, c_step, rows};
-        if (b_blocks - bb >= 3) transposed_tile_kernel<A, 3>(t);
-        else if (b_blocks - bb == 2) transposed_tile_kernel<A, 2>(t);
+        if (width == 3) transposed_tile_kernel<A, 3>(t);
+        else if (width == 2) transposed_tile_kernel<A, 2>(t);
         else transposed_tile_kernel<A, 1>(t);
       }
+  }
 }
 
 }  // namespace seqgrad::cpu::SEQGRAD_ISA

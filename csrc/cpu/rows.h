@@ -20,6 +20,9 @@ struct Slice {
     while (from < rows() && length[from] > t) ++from;
     return from;
   }
+  // Of the rows alive at t, those from here on have their first, their last step there.
+  static int64_t first_from(int64_t t, int64_t alive) { return t == 0 ? 0 : alive; }
+  int64_t last_from(int64_t t, int64_t alive) const { return this->alive(t + 1, alive); }
 };
 
 inline std::vector<Slice> make_slices(const Layer& layer, int64_t count) {

@@ -43,9 +43,11 @@ void check_rows(int64_t rows, int64_t columns) {
       CHECK(at(packed, rows, r, c) == (c < columns ? dense[r * columns + c] : A(0)));
 }
 
-// C (+)= A W^T with the weights [gates * units, depth] packed as forward packs them.
+enum class From { zero, itself, row };  // what a product is added to: nothing, what C holds, or the same row for all
+
+// C = start + A W^T with the weights [gates * units, depth] packed as forward packs them.
 template <class A>
-void check_product(int64_t rows, int gates, int64_t units, int64_t depth, bool accumulate) {
+void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From from) {
   constexpr int L = kLanes<A>;
   const int64_t ub = blocks_of<A>(units), db = blocks_of<A>(depth);
   const auto left = whole_numbers<A>(rows * depth, 2), weights = whole_numbers<A>(gates * units * depth, 3);
@@ -53,13 +55,21 @@ void check_product(int64_t rows, int gates, int64_t units, int64_t depth, bool a
   Buffer<A> b(gates * ub * db * L * L), c(gates * ub * rows * L, Fill::zero);
   for (int64_t block = 0; block < gates * ub; ++block) pack_transposed(weights.data(), units, depth, block, b.get() + block * db * L * L);
   for (int64_t i = 0; i < gates * ub * rows * L; ++i) c.get()[i] = A(5);
-  multiply<A>({a.get(), rows * L, depth_of<A>(1, depth), b.get(), db * L * L, c.get(), rows * L, accumulate}, rows, gates * ub);
+  const auto bias = whole_numbers<A>(gates * ub * L, 10);
+  Buffer<A> row(gates * ub * L);
+  std::copy(bias.begin(), bias.end(), row.get());
+  const int64_t some = gates * ub - 1;  // the last block begins at zero
+  const Start<A> start = from == From::zero     ? Start<A>{}
+                         : from == From::itself ? Start<A>{c.get(), rows * L, L, some}
+                                                : Start<A>{row.get(), L, 0, some};
+  multiply<A>({a.get(), rows * L, depth_of<A>(1, depth), b.get(), db * L * L, c.get(), rows * L, start}, rows, gates * ub);
   for (int gate = 0; gate < gates; ++gate)
     for (int64_t u = 0; u < units; ++u)
       for (int64_t r = 0; r < rows; ++r) {
-        A sum = accumulate ? A(5) : A(0);
+        const int64_t column = gate * ub * L + u;
+        A sum = from == From::zero || column / L >= some ? A(0) : from == From::itself ? A(5) : bias[column];
         for (int64_t k = 0; k < depth; ++k) sum += left[r * depth + k] * weights[(gate * units + u) * depth + k];
-        CHECK(at(c, rows, r, gate * ub * L + u) == sum);
+        CHECK(at(c, rows, r, column) == sum);
       }
 }
 
@@ -74,8 +84,9 @@ void check_tiles() {
       const auto left = whole_numbers<A>(rows * depth, 4), right = whole_numbers<A>(depth * columns, 5);
       const Buffer<A> a = blocked(left, rows, depth), b = blocked(right, depth, columns);
       Buffer<A> c(panel * rows * L, Fill::zero);
-      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), false});
-      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), true});
+      const Start<A> itself{c.get(), rows * L, L, panel};
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), {}});
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), itself});
       for (int r = 0; r < rows; ++r)
         for (int64_t j = 0; j < columns; ++j) {
           A sum = 0;
@@ -98,7 +109,7 @@ void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
       pack_row(dz.data() + (r * gates + plane) * units, units, a.get() + (plane * ub * rows + r) * L, rows * L);
   for (int64_t block = 0; block < cb; ++block)
     pack_straight(weights.data(), gates, gate_of, units, columns, block, b.get() + block * gates * ub * L * L);
-  multiply<A>({a.get(), rows * L, depth_of<A>(gates, units), b.get(), gates * ub * L * L, c.get(), rows * L, false}, rows, cb);
+  multiply<A>({a.get(), rows * L, depth_of<A>(gates, units), b.get(), gates * ub * L * L, c.get(), rows * L, {}}, rows, cb);
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t j = 0; j < columns; ++j) {
       A sum = 0;
@@ -138,7 +149,7 @@ void check_all() {
       check::context = std::string(SEQGRAD_ISA_NAME) + ", rows " + std::to_string(rows) + ", columns " + std::to_string(columns);
       check_rows<A>(rows, columns);
       for (int gates : {1, 3, 4})
-        for (int64_t depth : {1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, (rows + depth) % 2);
+        for (int64_t depth : {1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, From((rows + depth) % 3));
       check_straight<A>(rows, 3, 5, columns), check_straight<A>(rows, 1, columns, 9), check_straight<A>(rows, 4, 17, columns);
       check_transposed<A>(rows, 1, columns, 9), check_transposed<A>(rows, 3, 21, columns);
     }
