@@ -6,14 +6,13 @@
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
-// Register budget: R rows x P vectors of accumulators, P vectors of B, one broadcast of A.
+// Register budget: R rows x P vectors of accumulators, the fewer of R broadcasts of A and P vectors of B, one of the others.
 constexpr int kMaxPanel = 4, kMostRows = 14;
 constexpr int max_rows(int panel) {
-  const int budget = SEQGRAD_VECTOR_REGISTERS == 32 ? 28 : 12;
-  const int rows = budget / panel;
+  const int rows = (SEQGRAD_VECTOR_REGISTERS - 4) / panel;
   return rows < kMostRows ? rows : kMostRows;
 }
-constexpr int kTransposedPanel = 3;
+constexpr int kTransposedPanel = SEQGRAD_VECTOR_REGISTERS < 16 ? 2 : 3;
 template <class A> constexpr int kTransposedRows = SEQGRAD_VECTOR_REGISTERS == 32 && kLanes<A> >= 8 ? 8 : (kLanes<A> < 4 ? kLanes<A> : 4);
 
 // The columns of a left operand: `groups` (gates) of `whole` column blocks and `rest` lanes of one more. The padded columns
@@ -57,14 +56,26 @@ void tile_kernel(const Tile<A>& t) {
     for (int r = 0; r < R; ++r) acc[r][p] = p < t.start.blocks ? load_aligned(t.start.at + p * t.start.step + r * t.start.row) : Vec<A>{};
   const A *a = t.a, *b = t.b;
   const auto column = [&](int k) __attribute__((always_inline)) {
-    Vec<A> bv[P];
+    constexpr bool kHoldRows = R < P;  // the fewer of the two wait in registers: of sixteen, one more would push out a sum
+    Vec<A> held[kHoldRows ? R : P];
+    if constexpr (kHoldRows) {
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) bv[p] = load_aligned(b + k * L + p * t.b_step);
+      for (int r = 0; r < R; ++r) held[r] = splat<A>(a[r * L + k]);
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) {
+        const Vec<A> bv = load_aligned(b + k * L + p * t.b_step);
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) acc[r][p] += held[r] * bv;
+      }
+    } else {
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) held[p] = load_aligned(b + k * L + p * t.b_step);
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const Vec<A> av = splat<A>(a[r * L + k]);
+      for (int r = 0; r < R; ++r) {
+        const Vec<A> av = splat<A>(a[r * L + k]);
 #pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) acc[r][p] += av * bv[p];
+        for (int p = 0; p < P; ++p) acc[r][p] += av * held[p];
+      }
     }
   };
   for (int64_t group = 0; group < t.depth.groups; ++group) {

@@ -59,7 +59,7 @@ SEQGRAD_HD To bit_cast(From from) {
 }
 
 template <class A>
-SEQGRAD_HD Vec<A> splat(A value) { return Vec<A>{} + value; }
+SEQGRAD_HD Vec<A> splat(A value) { return value - Vec<A>{}; }  // 0 + value is not a plain copy: of -0 it makes 0
 
 template <class A>
 SEQGRAD_HD Vec<A> load_aligned(const A* p) { return *reinterpret_cast<const Vec<A>*>(p); }

@@ -11,7 +11,7 @@
 #define SEQGRAD_VECTOR_REGISTERS 32
 #else
 #define SEQGRAD_ISA_NAME "baseline"
-#define SEQGRAD_VECTOR_REGISTERS 16
+#define SEQGRAD_VECTOR_REGISTERS 15  // of 16: without a fused multiply-add the product needs one
 #endif
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
