@@ -127,13 +127,13 @@ class ForwardPass {
   // A tile takes all gates of L units; a one-gate cell's takes several unit blocks. It begins at wx, but for a gate whose
   // recurrent side is apart.
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, int current, Member member) {
-    constexpr int kUnits = G > 1 ? 1 : kMaxPanel, kSums = Cell::kTraits.split ? G - 1 : kMaxPanel;
+    constexpr int kSums = Cell::kTraits.split ? G - 1 : kMaxPanel;
     const int64_t pitch = slice.pitch(), alive = chunk.alive[k], wx_step = chunk.pitch() * L;
     const auto mine = member.part(UB);
     const A* h = s.h[current].get();
     A* next = s.h[1 - current].get();
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
-    const int64_t blocks = mine.end - mine.begin, panels = pieces(blocks, kUnits);
+    const int64_t blocks = mine.end - mine.begin, panels = pieces(blocks, G > 1 ? 1 : panel_of(alive, blocks));
     const Depth depth = depth_of<A>(1, p.P);
     for (int64_t j = 0; j < panels; ++j) {  // outside: a panel of W_hh is read from far once, then from near
       const int64_t u = mine.begin + piece_begin(blocks, panels, j), end = mine.begin + piece_begin(blocks, panels, j + 1);

@@ -162,10 +162,17 @@ struct Product {
   Start<A> start;
 };
 
+// Column blocks per tile. Two, with twice the rows, read B from far half as often; but an odd block out costs more than that.
+inline int panel_of(int64_t rows, int64_t blocks) {
+  const bool many_rows = SEQGRAD_VECTOR_REGISTERS == 32 && rows > max_rows(kMaxPanel);
+  return many_rows && (blocks % 2 == 0 || blocks > 8) ? 2 : kMaxPanel;
+}
+
 template <class A>
 void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
   constexpr int L = kLanes<A>;
-  const int64_t row_tiles = pieces(rows, max_rows(kMaxPanel)), panels = pieces(blocks, kMaxPanel);
+  const int most = panel_of(rows, blocks);
+  const int64_t row_tiles = pieces(rows, max_rows(most)), panels = pieces(blocks, most);
   for (int64_t j = 0; j < panels; ++j) {
     const int64_t block = piece_begin(blocks, panels, j), width = piece_begin(blocks, panels, j + 1) - block;
     for (int64_t i = 0; i < row_tiles; ++i) {
