@@ -23,8 +23,6 @@ struct CellTraits {
   constexpr int gate_of_input_plane(int plane) const { return split ? (plane + gates - 1) % gates : plane; }
 };
 
-// A formula may use in[g] and rec[g] only as their sum, but for the last gate of a split cell: an engine may add them up
-// before, and leave rec[g] zero.
 template <class V>
 struct Step {
   V in[kMaxGates];   // W_ih x_t + b_ih (+ b_hh where it may be folded)

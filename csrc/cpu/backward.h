@@ -128,7 +128,7 @@ class BackwardPass {
                  G * UB * L * L,
                  carried,
                  pitch * L,
-                 {carried, pitch * L, L, PB}},
+                 {carried, pitch * L, L}},
                 alive, mine.end - mine.begin);
     for (int64_t r = leaves_from; r < alive; ++r) finish_row(s, slice, r, member);
     // Truncated BPTT: the way to the previous step crosses a multiple of `truncate` in input time.

@@ -119,15 +119,14 @@ class ForwardPass {
                    IB * L * L,
                    s.wx.get() + b0 * step,
                    step,
-                   {bias.get() + b0 * L, L, 0, UB}},
+                   {bias.get() + b0 * L, L, 0}},
                   chunk.rows, mine.end - mine.begin);
     }
   }
 
-  // A tile takes all gates of L units; a one-gate cell's takes several unit blocks. It begins at wx, but for a gate whose
-  // recurrent side is apart.
+  // A tile takes all gates of L units; a one-gate cell's takes several unit blocks. It begins at zero, not at wx: the larger a
+  // sum is while it grows, the more it loses by rounding.
   void step(State& s, const Slice& slice, const Chunk& chunk, size_t k, int current, Member member) {
-    constexpr int kSums = Cell::kTraits.split ? G - 1 : kMaxPanel;
     const int64_t pitch = slice.pitch(), alive = chunk.alive[k], wx_step = chunk.pitch() * L;
     const auto mine = member.part(UB);
     const A* h = s.h[current].get();
@@ -143,26 +142,19 @@ class ForwardPass {
         const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
         const A* wx = s.wx.get() + u * wx_step + (chunk.offset[k] + r0) * L;
         run_tile<A>(int(n), width,
-                    {h + r0 * L,
-                     pitch * L,
-                     w_hh.get() + u * PB * L * L,
-                     (G > 1 ? UB : 1) * PB * L * L,
-                     tile,
-                     n * L,
-                     depth,
-                     {wx, (G > 1 ? UB : 1) * wx_step, L, kSums}});
+                    {h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, depth, {}});
         for (int64_t v = u; v < end; ++v)
-          apply_cell(s, slice, chunk.t[k], v, r0, r1, tile + (v - u) * n * L, wx + (UB * (G - 1) + v - u) * wx_step, h, next);
+          apply_cell(s, slice, chunk.t[k], v, r0, r1, wx + (v - u) * wx_step, UB * wx_step, tile + (v - u) * n * L, h, next);
       }
     }
     if (p.w_hr) project_state(s, slice, chunk, k, alive, next);
     finish_rows(s, slice, chunk, k, next, mine.begin, mine.end);
   }
 
-  // The cell on unit block u of rows r0 to r1: `sums` holds their pre-activations [gate][row][L], `last_in` the input side of
-  // the last gate if it is apart.
-  SEQGRAD_HD void apply_cell(State& s, const Slice& slice, int64_t t, int64_t u, int64_t r0, int64_t r1, const A* sums, const A* last_in,
-                         const A* h, A* next) {
+  // The cell on unit block u of rows r0 to r1: wx and rec hold the two sides of their pre-activations [gate][row][L], gates of
+  // wx `wx_gate` apart.
+  SEQGRAD_HD void apply_cell(State& s, const Slice& slice, int64_t t, int64_t u, int64_t r0, int64_t r1, const A* wx, int64_t wx_gate,
+                         const A* rec, const A* h, A* next) {
     // Everything the loop needs, by value: what it stores could else be what it reads next.
     const int64_t at = (u * slice.pitch() + r0) * L, rows = r1 - r0, out_width = p.width(), saved_width = Cell::kTraits.saved * p.H;
     const int64_t* sample = slice.sample.data() + r0;
@@ -178,8 +170,11 @@ class ForwardPass {
     h += at;
     for (int64_t r = 0; r < rows; ++r) {
       Step<Vec<A>> cell;
-      for (int g = 0; g < G; ++g) cell.in[g] = load_aligned(sums + (g * rows + r) * L), cell.rec[g] = Vec<A>{};
-      if constexpr (Cell::kTraits.split) cell.rec[G - 1] = cell.in[G - 1] + hidden_bias, cell.in[G - 1] = load_aligned(last_in + r * L);
+      for (int g = 0; g < G; ++g) {
+        cell.in[g] = load_aligned(wx + g * wx_gate + r * L);
+        cell.rec[g] = load_aligned(rec + (g * rows + r) * L);
+      }
+      if constexpr (Cell::kTraits.split) cell.rec[G - 1] += hidden_bias;
       cell.h_prev = projected ? Vec<A>{} : load_aligned(h + r * L);
       if constexpr (kTwoStates) cell.c_prev = load_aligned(c + r * L);
       Cell::template forward<Math<A>>(cell, scale);
@@ -205,7 +200,7 @@ class ForwardPass {
     }
   }
 
-  // hn and cn of the rows for which this step was the last one, of unit blocks begin to end (with a projection: all).
+  // hn and cn of the rows for which this step was the last one, of unit blocks begin to end (with a projection that is all of them).
   void finish_rows(const State& s, const Slice& slice, const Chunk& chunk, size_t k, const A* next, int64_t begin, int64_t end) {
     const int64_t t = chunk.t[k], alive = chunk.alive[k], step = slice.pitch() * L;
     const int64_t done_from = p.reverse ? slice.first_from(t, alive) : slice.last_from(t, alive);
@@ -215,9 +210,8 @@ class ForwardPass {
         for (int64_t b = b0; b < b1; ++b) store(row + b * L, load_aligned(from + b * step + r * L), lanes_in<A>(b, columns));
       }
     };
-    if (p.w_hr) begin = 0, end = PB;
-    write(next, to.hn, p.P, begin, end);
-    if constexpr (kTwoStates) write(s.c.get(), to.cn, p.H, p.w_hr ? 0 : begin, p.w_hr ? UB : end);
+    write(next, to.hn, p.P, begin, p.w_hr ? PB : end);
+    if constexpr (kTwoStates) write(s.c.get(), to.cn, p.H, begin, end);
   }
 
   void zero_padding(const Slice& slice) {

@@ -26,12 +26,12 @@ Depth depth_of(int64_t groups, int64_t columns) {
   return {groups, columns / kLanes<A>, int(columns % kLanes<A>)};
 }
 
-// What a product is added to: row 0 of its first column block, the steps to the next block and the next row, and how many
-// blocks have something; the others begin at zero. A row step of 0 adds the same row, a bias, to all.
+// What a product is added to: row 0 of its first column block, and the steps to the next block and the next row; null: zero.
+// A row step of 0 adds the same row, a bias, to all.
 template <class A>
 struct Start {
   const A* at = nullptr;
-  int64_t step = 0, row = 0, blocks = 0;
+  int64_t step = 0, row = 0;
 };
 
 template <class A>
@@ -53,7 +53,7 @@ void tile_kernel(const Tile<A>& t) {
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p)
 #pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) acc[r][p] = p < t.start.blocks ? load_aligned(t.start.at + p * t.start.step + r * t.start.row) : Vec<A>{};
+    for (int r = 0; r < R; ++r) acc[r][p] = t.start.at ? load_aligned(t.start.at + p * t.start.step + r * t.start.row) : Vec<A>{};
   const A *a = t.a, *b = t.b;
   const auto column = [&](int k) __attribute__((always_inline)) {
     constexpr bool kHoldRows = R < P;  // the fewer of the two wait in registers: of sixteen, one more would push out a sum
@@ -185,7 +185,7 @@ void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
                    m.c + block * m.c_step + r0 * L,
                    m.c_step,
                    m.depth,
-                   {m.start.at + block * m.start.step + r0 * m.start.row, m.start.step, m.start.row, m.start.blocks - block}});
+                   {m.start.at + block * m.start.step + r0 * m.start.row, m.start.step, m.start.row}});
     }
   }
 }
