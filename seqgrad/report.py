@@ -83,7 +83,8 @@ SECTIONS: tuple[Section, ...] = (
         "clipping", (("clipping", "rule"), ("clipping", "training"), ("clipping", "vanishing")),
         ("clipping.rule", "clipping.bounded", "clipping.norm_direction", "clipping.value_direction", "clipping.both",
          "clipping.turned", "clipping.negative", "clipping.saves", "clipping.value", "clipping.state",
-         "clipping.state_tanh", "clipping.after_nan", "clipping.vanishing", "clipping.orthogonal"),
+         "clipping.state_tanh", "clipping.state_less", "clipping.after_nan", "clipping.vanishing",
+         "clipping.orthogonal"),
         "model = sg.RNN(10, 32)\n"
         "model(torch.randn(50, 8, 10))[0][-1].sum().backward()\n"
         "sg.clip.grad_norm_(model, 1.0)   # after backward, before the step; a NaN raises",

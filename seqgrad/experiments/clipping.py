@@ -82,6 +82,11 @@ class Clipping(Result):
         """Median accuracy of the tanh network."""
         return median([run.accuracy for run in self.runs("tanh", clip)])
 
+    def behind(self) -> float:
+        """Share of seeds whose tanh network is more accurate clipped by norm than by its state's gradient."""
+        pairs = zip(self.runs("tanh", "norm"), self.runs("tanh", "state"), strict=True)
+        return sum(norm.accuracy > state.accuracy for norm, state in pairs) / self.seeds
+
     def rows(self) -> list[dict[str, Any]]:
         """One row per clipped gradient, per training and per vanishing network."""
         rows: list[dict[str, Any]] = [{"part": "gradient", **vars(one)} for one in self.gradients]
@@ -281,7 +286,8 @@ def _judge(result: Clipping) -> list[Claim]:
             judge("clipping.saves", result.finished("norm")),
             judge("clipping.value", 1 - result.broken("value")),
             judge("clipping.state", result.broken("state")),
-            judge("clipping.state_tanh", result.tanh("state") - result.tanh("none")),
+            judge("clipping.state_tanh", max(max(run.norms) for run in result.runs("tanh", "state"))),
+            judge("clipping.state_less", result.behind()),
             judge("clipping.vanishing", max(success(result.vanishing["default", clip]) for clip in CLIPS)),
             judge("clipping.orthogonal", min(success(result.vanishing["orthogonal", clip]) for clip in CLIPS)),
         ]

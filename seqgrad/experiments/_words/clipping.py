@@ -2,7 +2,9 @@
 
 Tolerances: five and more seeds each. The relu network finished clipped by norm and broke at training step 2 without
 clipping, and with the state's gradient clipped, in all of them; by value it stayed finite and its last loss lay between
-1 and 60000. The tanh network's median accuracy was 0.50 without, 0.97 by norm, 0.59 by value, 0.77 by state.
+1 and 60000. The tanh network, 400 seeds: median accuracy 0.63 without, 0.97 by norm, 0.76 by state. By norm it was
+above state's in 399, by state above none's in two thirds (mean gain 0.08, spread 0.20: a few seeds cannot tell). Its
+longest gradient in 300 trainings was 99 with the state's gradient clipped, 10^8 without.
 """
 
 from __future__ import annotations
@@ -137,10 +139,25 @@ CLAIMS = (
         "clipping.state_tanh",
         line=None,
         item=3,
-        expected=0.1,
+        expected=200,
+        relation="at_most",
+        en=(
+            "In a tanh network, whose states are bounded, it does bound the weights' gradient (longest norm in any of "
+            "the trainings)."
+        ),
+        es=(
+            "En una red tanh, con estados acotados, sí acota el gradiente de los pesos (norma más larga en cualquiera "
+            "de los entrenamientos)."
+        ),
+    ),
+    spec(
+        "clipping.state_less",
+        line=None,
+        item=3,
+        expected=0.8,
         relation="at_least",
-        en="In a tanh network, whose states are bounded, it does help (gain in median accuracy over no clipping).",
-        es="En una red tanh, con estados acotados, sí ayuda (ganancia de acierto mediano frente a no recortar).",
+        en="Even so, clipping by norm teaches the tanh network more (share of seeds with the higher accuracy).",
+        es="Aun así, recortar por norma enseña más a la red tanh (proporción de semillas con mayor acierto).",
     ),
     spec(
         "clipping.after_nan",
