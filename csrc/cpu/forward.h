@@ -4,6 +4,8 @@
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
 constexpr int64_t kChunkRows = 256;
+// Row tiles on a panel of W_hh that comes from far: fewer have no time to fetch the next one, more share the wait for their own.
+constexpr int64_t kTilesToFetch = 3, kTilesToShare = 6;
 
 template <class S, class Cell>
 class ForwardPass {
@@ -134,15 +136,21 @@ class ForwardPass {
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
     const int64_t blocks = mine.end - mine.begin, panels = pieces(blocks, G > 1 ? 1 : panel_of(alive, blocks));
     const Depth depth = depth_of<A>(1, p.P);
+    const bool far = G * blocks * PB * L * L * int64_t(sizeof(A)) > kFar;
     for (int64_t j = 0; j < panels; ++j) {  // outside: a panel of W_hh is read from far once, then from near
       const int64_t u = mine.begin + piece_begin(blocks, panels, j), end = mine.begin + piece_begin(blocks, panels, j + 1);
       const int width = G > 1 ? G : int(end - u);
-      const int64_t tiles = pieces(alive, max_rows(width));
+      const int64_t tiles = pieces(alive, max_rows(width)), w_step = (G > 1 ? UB : 1) * PB * L * L;
+      const bool fetch = far && end < mine.end && tiles >= kTilesToFetch && tiles <= kTilesToShare;
+      const int64_t coming = !fetch ? 0 : G > 1 ? G : piece_begin(blocks, panels, j + 2) - piece_begin(blocks, panels, j + 1);
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
         const A* wx = s.wx.get() + u * wx_step + (chunk.offset[k] + r0) * L;
-        run_tile<A>(int(n), width,
-                    {h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, (G > 1 ? UB : 1) * PB * L * L, tile, n * L, depth, {}});
+        const int64_t from = piece_begin(coming, tiles, i), fetched = piece_begin(coming, tiles, i + 1) - from;
+        const Ahead<A> ahead{w_hh.get() + end * PB * L * L + from * w_step, int(fetched)};
+        const Tile<A> product{h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, w_step, tile, n * L, depth, {}, ahead};
+        if (fetched) run_tile<A, true>(int(n), width, product);
+        else run_tile<A>(int(n), width, product);
         for (int64_t v = u; v < end; ++v)
           apply_cell(s, slice, chunk.t[k], v, r0, r1, wx + (v - u) * wx_step, UB * wx_step, tile + (v - u) * n * L, h, next);
       }

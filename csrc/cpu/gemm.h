@@ -34,6 +34,18 @@ struct Start {
   int64_t step = 0, row = 0;
 };
 
+// Splits `count` into pieces of at most `most`, as even as can be: piece i of pieces(count, most).
+inline int64_t pieces(int64_t count, int64_t most) { return (count + most - 1) / most; }
+inline int64_t piece_begin(int64_t count, int64_t parts, int64_t i) { return count * i / parts; }
+
+// Column blocks of B, b_step apart, that a later tile will read from far: each of their rows is fetched as the tile at hand
+// uses the same row of its own. All at once they would fill the queues in which its own loads wait.
+template <class A>
+struct Ahead {
+  const A* at = nullptr;
+  int blocks = 0;
+};
+
 template <class A>
 struct Tile {
   const A* a;      // row 0, column block 0
@@ -43,10 +55,11 @@ struct Tile {
   A* c;            // row 0 of the first of P column blocks
   int64_t c_step;  // to the next of them
   Depth depth;
-  Start<A> start;
+  Start<A> start = {};
+  Ahead<A> ahead = {};
 };
 
-template <class A, int R, int P>
+template <class A, int R, int P, bool kAhead>
 void tile_kernel(const Tile<A>& t) {
   constexpr int L = kLanes<A>;
   Vec<A> acc[R][P];
@@ -81,7 +94,11 @@ void tile_kernel(const Tile<A>& t) {
   for (int64_t group = 0; group < t.depth.groups; ++group) {
     for (int64_t block = 0; block < t.depth.whole; ++block, a += t.a_step, b += L * L)
 #pragma GCC unroll 2
-      for (int k = 0; k < L; ++k) column(k);
+      for (int k = 0; k < L; ++k) {
+        if constexpr (kAhead)
+          for (int p = 0; p < t.ahead.blocks; ++p) __builtin_prefetch(t.ahead.at + (b - t.b) + p * t.b_step + k * L, 0, 2);
+        column(k);
+      }
     if (!t.depth.rest) continue;
     for (int k = 0; k < t.depth.rest; ++k) column(k);
     a += t.a_step, b += L * L;
@@ -130,24 +147,20 @@ void transposed_tile_kernel(const TransposedTile<A>& t) {
     for (int p = 0; p < P; ++p) store_aligned(t.c + p * t.c_step + r * L, acc[r][p]);
 }
 
-template <class A, int P, int R = max_rows(P)>
+template <class A, int P, bool kAhead, int R = max_rows(P)>
 SEQGRAD_HD void run_rows(int rows, const Tile<A>& t) {
-  if (rows == R) tile_kernel<A, R, P>(t);
-  else if constexpr (R > 1) run_rows<A, P, R - 1>(rows, t);
+  if (rows == R) tile_kernel<A, R, P, kAhead>(t);
+  else if constexpr (R > 1) run_rows<A, P, kAhead, R - 1>(rows, t);
 }
-template <class A>
+template <class A, bool kAhead = false>
 void run_tile(int rows, int panel, const Tile<A>& t) {
   switch (panel) {
-    case 1: return run_rows<A, 1>(rows, t);
-    case 2: return run_rows<A, 2>(rows, t);
-    case 3: return run_rows<A, 3>(rows, t);
-    default: return run_rows<A, 4>(rows, t);
+    case 1: return run_rows<A, 1, kAhead>(rows, t);
+    case 2: return run_rows<A, 2, kAhead>(rows, t);
+    case 3: return run_rows<A, 3, kAhead>(rows, t);
+    default: return run_rows<A, 4, kAhead>(rows, t);
   }
 }
-
-// Splits `count` into pieces of at most `most`, as even as can be: piece i of pieces(count, most).
-inline int64_t pieces(int64_t count, int64_t most) { return (count + most - 1) / most; }
-inline int64_t piece_begin(int64_t count, int64_t parts, int64_t i) { return count * i / parts; }
 
 // C [rows, blocks] = start + A [rows, depth] B [depth, blocks]; every operand blocked, steps between column blocks.
 template <class A>

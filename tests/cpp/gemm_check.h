@@ -85,7 +85,8 @@ void check_tiles() {
       Buffer<A> c(panel * rows * L, Fill::zero);
       const Start<A> itself{c.get(), rows * L, L};
       run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), {}});
-      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), itself});
+      const Ahead<A> next{b.get(), panel};  // fetching changes nothing, whatever it fetches
+      run_tile<A, true>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), itself, next});
       for (int r = 0; r < rows; ++r)
         for (int64_t j = 0; j < columns; ++j) {
           A sum = 0;
