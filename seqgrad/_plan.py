@@ -51,7 +51,7 @@ class CudaPlan(NamedTuple):
 class CpuPlan(NamedTuple):
     """How the CPU engine uses its threads."""
 
-    isa: str  # instruction set: "baseline", "avx2", "avx512", "neon"
+    isa: str  # instruction set: "baseline", "avx2", "avx512", "amx", "neon"
     slices: int  # of the batch
     team: int  # threads that share a slice, splitting its units
     at_once: bool  # instead, the two directions of a layer run at the same time, a thread each

@@ -17,7 +17,7 @@ from seqgrad.explain import DEVICES, CudaDevice, Explanation, explain
 
 LAYERS = {"rnn_tanh": sg.RNN, "residual_tanh": sg.ResidualRNN, "gru": sg.GRU, "lstm": sg.LSTM}
 CELLS = {"rnn_tanh": sg.RNNCell, "residual_tanh": sg.ResidualRNNCell, "gru": sg.GRUCell, "lstm": sg.LSTMCell}
-ISAS = {"baseline", "avx2", "avx512", "neon"}
+ISAS = {"baseline", "avx2", "avx512", "amx", "neon"}
 
 
 def x(*shape: int, **options: Any) -> Tensor:

@@ -12,6 +12,7 @@
 #include "core/pages.h"
 #include "cpu/simd.h"
 #include "cpu/blocked.h"
+#include "cpu/operands.h"
 #include "cpu/gemm.h"
 #include "cpu/target_end.h"
 

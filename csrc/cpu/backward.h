@@ -15,23 +15,20 @@ class BackwardPass {
  public:
   BackwardPass(const Layer& layer, const Backward& grads)
       : p(layer), to(grads), rows_of(norm_rows(layer)), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)),
-        w_ih(to.dx ? IB * G * UB * L * L : 0), w_hh(PB * G * UB * L * L), w_hr(p.w_hr ? UB * PB * L * L : 0) {}
+        dz_step(right_size<A>(G * UB)), hr_step(right_size<A>(PB)), w_ih(to.dx ? IB * dz_step : 0), w_hh(PB * dz_step),
+        w_hr(p.w_hr ? UB * hr_step : 0) {}
 
   void run(const Parallel& threads, int64_t slice_count, int team_size) {
     const Parallel parallel = slice_count * team_size > 1 ? threads : Parallel{};  // little work: waking a thread costs more
     const auto input_gate = [](int plane) { return kTraits.gate_of_input_plane(plane); };
     const auto recurrent_gate = [](int plane) { return plane; };
     if (to.dx)
-      parallel(IB, [&](int64_t b) {
-        pack_straight(static_cast<const S*>(p.w_ih), G, input_gate, p.H, p.I, b, w_ih.get() + b * G * UB * L * L);
-      });
-    parallel(PB, [&](int64_t b) {
-      pack_straight(static_cast<const S*>(p.w_hh), G, recurrent_gate, p.H, p.P, b, w_hh.get() + b * G * UB * L * L);
-    });
+      parallel(IB, [&](int64_t b) { pack_straight(static_cast<const S*>(p.w_ih), G, input_gate, p.H, p.I, b, w_ih.get() + b * dz_step); });
+    parallel(PB,
+             [&](int64_t b) { pack_straight(static_cast<const S*>(p.w_hh), G, recurrent_gate, p.H, p.P, b, w_hh.get() + b * dz_step); });
     if (p.w_hr)
-      parallel(UB, [&](int64_t b) {
-        pack_straight(static_cast<const S*>(p.w_hr), 1, recurrent_gate, p.P, p.H, b, w_hr.get() + b * PB * L * L);
-      });
+      parallel(UB,
+               [&](int64_t b) { pack_straight(static_cast<const S*>(p.w_hr), 1, recurrent_gate, p.P, p.H, b, w_hr.get() + b * hr_step); });
     const auto slices = make_slices(p, slice_count);
     std::vector<State> states;  // all memory is taken here: an exception must not leave a team member waiting
     for (const Slice& slice : slices) states.push_back(make_state(slice, team_size));
@@ -44,7 +41,8 @@ class BackwardPass {
   const Backward& to;
   const NormRows rows_of;
   const int64_t UB, IB, PB;
-  Buffer<A> w_ih, w_hh, w_hr;  // right operands of dz W: [column block][plane, padded unit][L]
+  const int64_t dz_step, hr_step;      // from one column block of the weights to the next
+  Buffer<Factor<A>> w_ih, w_hh, w_hr;  // right operands of dz W: [column block][plane, padded unit][L]
 
   struct State {
     Buffer<A> dh, dc;               // [block][row][L]: carried gradients; dh becomes the total while a step is worked on
@@ -55,6 +53,10 @@ class BackwardPass {
     Buffer<A> dw_ih, dw_hh, dw_hr;  // [column block][plane, padded unit][L]
     Buffer<A> db;                   // [plane, unit block][L]
     Buffer<double> sums;            // [Q, T, row][member]: each member's share of the squares, in a team
+    Buffer<Factor<A>> scratch;      // of the products, each member's own
+    int64_t scratch_size = 0;
+
+    Factor<A>* scratch_of(Member member) const { return scratch.get() + member.place * scratch_size; }
   };
 
   int64_t chunk_rows(const Slice& slice) const {
@@ -65,6 +67,9 @@ class BackwardPass {
   State make_state(const Slice& slice, int team_size) const {
     const int64_t pitch = slice.pitch(), most = spread(chunk_rows(slice));
     State s;
+    s.scratch_size = std::max({multiply_size(most, G * UB), p.w_hr ? multiply_size(slice.rows(), PB) : 0,
+                               transposed_size(most, std::max({IB, PB, p.w_hr ? UB : 0}))});
+    s.scratch = Buffer<Factor<A>>(team_size * s.scratch_size);
     s.dh = Buffer<A>(PB * pitch * L);
     if (kTwoStates) s.dc = Buffer<A>(UB * pitch * L);
     if (kTwoStates && kWide) s.dc_row = Buffer<A>(UB * L);
@@ -82,6 +87,7 @@ class BackwardPass {
   }
 
   void run_slice(const Slice& slice, State& s, Member member) {
+    [[maybe_unused]] const TileUse tiles;
     Chunk chunk;
     for (int64_t done = 0; done < p.T;) {
       done += chunk.fill(slice, done, p.T, [&](int64_t k) { return p.reverse ? k : p.T - 1 - k; }, chunk_rows(slice));
@@ -109,7 +115,8 @@ class BackwardPass {
     for (int64_t r = enters_from; r < alive; ++r) begin_row(s, slice, r, member);
     for (int64_t r = 0; r < alive; ++r) complete_state_gradient(s, slice, r, t, r >= enters_from, mine, member);
     if (p.w_hr) {
-      multiply<A>({s.dh.get(), pitch * L, depth_of<A>(1, p.P), w_hr.get(), PB * L * L, s.dm.get(), pitch * L, {}}, alive, UB);
+      multiply<A>({s.dh.get(), pitch * L, depth_of<A>(1, p.P), w_hr.get(), hr_step, s.dm.get(), pitch * L, {}}, alive, UB,
+                  s.scratch_of(member));
       for (int64_t b = 0; to.dw_hr && b < PB; ++b)
         std::memcpy(s.dp.get() + (b * chunk.pitch() + offset) * L, s.dh.get() + b * pitch * L, alive * L * sizeof(A));
     }
@@ -124,12 +131,12 @@ class BackwardPass {
     multiply<A>({dz,
                  chunk.pitch() * L,
                  depth_of<A>(G, p.H),
-                 w_hh.get() + mine.begin * G * UB * L * L,
-                 G * UB * L * L,
+                 w_hh.get() + mine.begin * dz_step,
+                 dz_step,
                  carried,
                  pitch * L,
                  {carried, pitch * L, L}},
-                alive, mine.end - mine.begin);
+                alive, mine.end - mine.begin, s.scratch_of(member));
     for (int64_t r = leaves_from; r < alive; ++r) finish_row(s, slice, r, member);
     // Truncated BPTT: the way to the previous step crosses a multiple of `truncate` in input time.
     if (p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0)
@@ -311,8 +318,8 @@ class BackwardPass {
   void input_gradient(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.pitch() * L;
     const auto mine = member.part(chunk.rows);
-    multiply<A>({s.dz.get() + mine.begin * L, step, depth_of<A>(G, p.H), w_ih.get(), G * UB * L * L, s.x.get() + mine.begin * L, step, {}},
-                mine.end - mine.begin, IB);
+    multiply<A>({s.dz.get() + mine.begin * L, step, depth_of<A>(G, p.H), w_ih.get(), dz_step, s.x.get() + mine.begin * L, step, {}},
+                mine.end - mine.begin, IB, s.scratch_of(member));
     chunk.for_each_row(mine, [&](int64_t t, int64_t r, int64_t row) {
       unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + p.row(t, slice.sample[r]) * p.I);
     });
@@ -332,7 +339,7 @@ class BackwardPass {
     const auto add = [&](const A* a, int64_t groups, int64_t units, const Buffer<A>& b, int64_t b_blocks, Buffer<A>& sum) {
       const auto mine = member.part(b_blocks);
       multiply_transposed(a, step, groups, units, b.get() + mine.begin * step, step, mine.end - mine.begin,
-                          sum.get() + mine.begin * groups * blocks_of<A>(units) * L * L, chunk.rows);
+                          sum.get() + mine.begin * groups * blocks_of<A>(units) * L * L, chunk.rows, s.scratch_of(member));
     };
     if (to.dw_ih) add(s.dz.get(), G, p.H, s.x, IB, s.dw_ih);
     if (to.dw_hh) add(recurrent, G, p.H, s.h, PB, s.dw_hh);

@@ -15,29 +15,31 @@ class ForwardPass {
 
  public:
   ForwardPass(const Layer& layer, const ForwardOut& result)
-      : p(layer), to(result), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)), w_ih(G * UB * IB * L * L),
-        w_hh(G * UB * PB * L * L), w_hr(p.w_hr ? PB * UB * L * L : 0), bias(2 * G * UB * L) {}
+      : p(layer), to(result), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)), ih_step(right_size<A>(IB)),
+        hh_step(right_size<A>(PB)), hr_step(right_size<A>(UB)), w_ih(G * UB * ih_step), w_hh(G * UB * hh_step),
+        w_hr(p.w_hr ? PB * hr_step : 0), bias(2 * G * UB * L) {}
 
   void run(const Parallel& threads, int64_t slice_count, int team_size) {
     const Parallel parallel = slice_count * team_size > 1 ? threads : Parallel{};  // little work: waking a thread costs more
     parallel(G * UB, [&](int64_t b) {
-      pack_transposed(static_cast<const S*>(p.w_ih), p.H, p.I, b, w_ih.get() + b * IB * L * L);
-      pack_transposed(static_cast<const S*>(p.w_hh), p.H, p.P, b, w_hh.get() + b * PB * L * L);
+      pack_transposed(static_cast<const S*>(p.w_ih), p.H, p.I, b, w_ih.get() + b * ih_step);
+      pack_transposed(static_cast<const S*>(p.w_hh), p.H, p.P, b, w_hh.get() + b * hh_step);
     });
-    if (p.w_hr) parallel(PB, [&](int64_t b) { pack_transposed(static_cast<const S*>(p.w_hr), p.P, p.H, b, w_hr.get() + b * UB * L * L); });
+    if (p.w_hr) parallel(PB, [&](int64_t b) { pack_transposed(static_cast<const S*>(p.w_hr), p.P, p.H, b, w_hr.get() + b * hr_step); });
     pack_bias();
     const auto slices = make_slices(p, slice_count);
     std::vector<State> states;  // all memory is taken here: an exception must not leave a team member waiting
-    for (const Slice& slice : slices) states.push_back(make_state(slice));
+    for (const Slice& slice : slices) states.push_back(make_state(slice, team_size));
     with_teams(parallel, slice_count, team_size, [&](int64_t s, Member member) { run_slice(slices[s], states[s], member); });
   }
 
  private:
   const Layer& p;
   const ForwardOut& to;
-  const int64_t UB, IB, PB;    // column blocks of units, inputs, state
-  Buffer<A> w_ih, w_hh, w_hr;  // right operands [gate, unit block][depth][L]
-  Buffer<A> bias;              // [input side, recurrent side][gate, unit block][L]
+  const int64_t UB, IB, PB;                 // column blocks of units, inputs, state
+  const int64_t ih_step, hh_step, hr_step;  // from one column block of the weights to the next
+  Buffer<Factor<A>> w_ih, w_hh, w_hr;       // right operands [gate, unit block][depth][L]
+  Buffer<A> bias;                           // [input side, recurrent side][gate, unit block][L]
 
   void pack_bias() {
     for (int64_t b = 0; b < G * UB; ++b) {
@@ -53,10 +55,14 @@ class ForwardPass {
   }
 
   struct State {
-    Buffer<A> h[2], c;  // [block][row][L]; h alternates between steps
-    Buffer<A> wx;       // [gate, unit block][chunk row][L]
-    Buffer<A> x;        // [input block][chunk row][L]
-    Buffer<A> m;        // [unit block][row][L]: o tanh(c) before the projection
+    Buffer<A> h[2], c;          // [block][row][L]; h alternates between steps
+    Buffer<A> wx;               // [gate, unit block][chunk row][L]
+    Buffer<A> x;                // [input block][chunk row][L]
+    Buffer<A> m;                // [unit block][row][L]: o tanh(c) before the projection
+    Buffer<Factor<A>> scratch;  // of the products, each member's own
+    int64_t scratch_size = 0;
+
+    Factor<A>* scratch_of(Member member) const { return scratch.get() + member.place * scratch_size; }
   };
 
   int64_t chunk_rows(const Slice& slice) const {
@@ -64,9 +70,11 @@ class ForwardPass {
     return all < most ? all : most;
   }
 
-  State make_state(const Slice& slice) const {
-    const int64_t pitch = slice.pitch(), most = spread(chunk_rows(slice));
+  State make_state(const Slice& slice, int team_size) const {
+    const int64_t pitch = slice.pitch(), rows = slice.rows(), most = spread(chunk_rows(slice));
     State s;
+    s.scratch_size = std::max({multiply_size(most, IB), left_size(rows, PB), p.w_hr ? multiply_size(rows, UB) : 0});
+    s.scratch = Buffer<Factor<A>>(team_size * s.scratch_size);
     for (Buffer<A>& h : s.h) h = Buffer<A>(PB * pitch * L);
     s.wx = Buffer<A>(G * UB * most * L);
     s.x = Buffer<A>(IB * most * L);
@@ -76,6 +84,7 @@ class ForwardPass {
   }
 
   void run_slice(const Slice& slice, State& s, Member member) {
+    [[maybe_unused]] const TileUse tiles;
     if (member.leads())
       for (int64_t r = 0; r < slice.rows(); ++r) begin_row(s, slice, r);
     Chunk chunk;
@@ -117,12 +126,13 @@ class ForwardPass {
       multiply<A>({s.x.get(),
                    step,
                    depth_of<A>(1, p.I),
-                   w_ih.get() + b0 * IB * L * L,
-                   IB * L * L,
+                   w_ih.get() + b0 * ih_step,
+                   ih_step,
                    s.wx.get() + b0 * step,
                    step,
-                   {bias.get() + b0 * L, L, 0}},
-                  chunk.rows, mine.end - mine.begin);
+                   {bias.get() + b0 * L, L, 0},
+                   true},
+                  chunk.rows, mine.end - mine.begin, s.scratch_of(member));
     }
   }
 
@@ -132,30 +142,31 @@ class ForwardPass {
     const int64_t pitch = slice.pitch(), alive = chunk.alive[k], wx_step = chunk.pitch() * L;
     const auto mine = member.part(UB);
     const A* h = s.h[current].get();
+    const Depth depth = depth_of<A>(1, p.P);
     A* next = s.h[1 - current].get();
+    const auto left = left_of(h, pitch * L, depth, alive, false, s.scratch_of(member));
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
     const int64_t blocks = mine.end - mine.begin, panels = pieces(blocks, G > 1 ? 1 : panel_of(alive, blocks));
-    const Depth depth = depth_of<A>(1, p.P);
-    const bool far = G * blocks * PB * L * L * int64_t(sizeof(A)) > kFar;
+    const bool far = G * blocks * hh_step * int64_t(sizeof(Factor<A>)) > kFar;
     for (int64_t j = 0; j < panels; ++j) {  // outside: a panel of W_hh is read from far once, then from near
       const int64_t u = mine.begin + piece_begin(blocks, panels, j), end = mine.begin + piece_begin(blocks, panels, j + 1);
       const int width = G > 1 ? G : int(end - u);
-      const int64_t tiles = pieces(alive, max_rows(width)), w_step = (G > 1 ? UB : 1) * PB * L * L;
+      const int64_t tiles = pieces(alive, max_rows(width)), w_step = (G > 1 ? UB : 1) * hh_step;
       const bool fetch = far && end < mine.end && tiles >= kTilesToFetch && tiles <= kTilesToShare;
       const int64_t coming = !fetch ? 0 : G > 1 ? G : piece_begin(blocks, panels, j + 2) - piece_begin(blocks, panels, j + 1);
       for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t r0 = piece_begin(alive, tiles, i), r1 = piece_begin(alive, tiles, i + 1), n = r1 - r0;
+        const int64_t r0 = row_begin(alive, tiles, i), r1 = row_begin(alive, tiles, i + 1), n = r1 - r0;
         const A* wx = s.wx.get() + u * wx_step + (chunk.offset[k] + r0) * L;
         const int64_t from = piece_begin(coming, tiles, i), fetched = piece_begin(coming, tiles, i + 1) - from;
-        const Ahead<A> ahead{w_hh.get() + end * PB * L * L + from * w_step, int(fetched)};
-        const Tile<A> product{h + r0 * L, pitch * L, w_hh.get() + u * PB * L * L, w_step, tile, n * L, depth, {}, ahead};
+        const Ahead<A> ahead{w_hh.get() + end * hh_step + from * w_step, int(fetched)};
+        const Tile<A> product{left.row(r0), left.step, w_hh.get() + u * hh_step, w_step, tile, n * L, depth, {}, ahead};
         if (fetched) run_tile<A, true>(int(n), width, product);
         else run_tile<A>(int(n), width, product);
         for (int64_t v = u; v < end; ++v)
           apply_cell(s, slice, chunk.t[k], v, r0, r1, wx + (v - u) * wx_step, UB * wx_step, tile + (v - u) * n * L, h, next);
       }
     }
-    if (p.w_hr) project_state(s, slice, chunk, k, alive, next);
+    if (p.w_hr) project_state(s, slice, chunk, k, alive, next, s.scratch_of(member));
     finish_rows(s, slice, chunk, k, next, mine.begin, mine.end);
   }
 
@@ -196,9 +207,9 @@ class ForwardPass {
     }
   }
 
-  void project_state(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t alive, A* next) {
+  void project_state(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t alive, A* next, Factor<A>* scratch) {
     const int64_t step = slice.pitch() * L;
-    multiply<A>({s.m.get(), step, depth_of<A>(1, p.H), w_hr.get(), UB * L * L, next, step, {}}, alive, PB);
+    multiply<A>({s.m.get(), step, depth_of<A>(1, p.H), w_hr.get(), hr_step, next, step, {}}, alive, PB, scratch);
     for (int64_t r = 0; r < alive; ++r) {
       for (int64_t b = 0; b < PB; ++b) {  // what the product left in the padded columns goes
         A* state = next + b * step + r * L;

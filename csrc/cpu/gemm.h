@@ -1,8 +1,4 @@
-// The one product of the engine: small tiles of C (+)= A B held in registers.
-//
-// All three operands are *blocked*: a matrix of R rows and C columns is stored as [ceil(C / L)][R][L], L lanes, zero
-// in the padded columns. A row segment is one aligned vector, a column of the state is L contiguous lanes, and the
-// same array serves as left operand (rows or, transposed, columns), as right operand and as result.
+// Products on small tiles of C (+)= A B held in registers.
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
@@ -15,49 +11,27 @@ constexpr int max_rows(int panel) {
 constexpr int kTransposedPanel = SEQGRAD_VECTOR_REGISTERS < 16 ? 2 : 3;
 template <class A> constexpr int kTransposedRows = SEQGRAD_VECTOR_REGISTERS == 32 && kLanes<A> >= 8 ? 8 : (kLanes<A> < 4 ? kLanes<A> : 4);
 
-// The columns of a left operand: `groups` (gates) of `whole` column blocks and `rest` lanes of one more. The padded columns
-// are not multiplied: of 72 units they would be a tenth of the work.
-struct Depth {
-  int64_t groups, whole;
-  int rest;
-};
+inline int64_t row_begin(int64_t rows, int64_t tiles, int64_t i) { return piece_begin(rows, tiles, i); }
+
+// Both factors are read where they lie: nothing is copied, no memory wanted.
 template <class A>
-Depth depth_of(int64_t groups, int64_t columns) {
-  return {groups, columns / kLanes<A>, int(columns % kLanes<A>)};
+struct Left {
+  const A* at;
+  int64_t step;
+  const A* row(int64_t r) const { return at + r * kLanes<A>; }
+};
+inline int64_t left_rows(int64_t) { return std::numeric_limits<int64_t>::max(); }
+inline int64_t left_size(int64_t, int64_t) { return 0; }
+inline int64_t transposed_size(int64_t, int64_t) { return 0; }
+template <class A>
+Left<A> left_of(const A* a, int64_t a_step, const Depth&, int64_t, bool, A*) {
+  return {a, a_step};
 }
-
-// What a product is added to: row 0 of its first column block, and the steps to the next block and the next row; null: zero.
-// A row step of 0 adds the same row, a bias, to all.
 template <class A>
-struct Start {
-  const A* at = nullptr;
-  int64_t step = 0, row = 0;
-};
-
-// Splits `count` into pieces of at most `most`, as even as can be: piece i of pieces(count, most).
-inline int64_t pieces(int64_t count, int64_t most) { return (count + most - 1) / most; }
-inline int64_t piece_begin(int64_t count, int64_t parts, int64_t i) { return count * i / parts; }
-
-// Column blocks of B, b_step apart, that a later tile will read from far: each of their rows is fetched as the tile at hand
-// uses the same row of its own. All at once they would fill the queues in which its own loads wait.
-template <class A>
-struct Ahead {
-  const A* at = nullptr;
-  int blocks = 0;
-};
-
-template <class A>
-struct Tile {
-  const A* a;      // row 0, column block 0
-  int64_t a_step;  // to the next column block of A
-  const A* b;      // row 0 of the first of P column blocks
-  int64_t b_step;  // to the next of them
-  A* c;            // row 0 of the first of P column blocks
-  int64_t c_step;  // to the next of them
-  Depth depth;
-  Start<A> start = {};
-  Ahead<A> ahead = {};
-};
+int64_t right_size(int64_t depth_blocks) {
+  return depth_blocks * kLanes<A> * kLanes<A>;
+}
+struct TileUse {};
 
 template <class A, int R, int P, bool kAhead>
 void tile_kernel(const Tile<A>& t) {
@@ -162,51 +136,16 @@ void run_tile(int rows, int panel, const Tile<A>& t) {
   }
 }
 
-// C [rows, blocks] = start + A [rows, depth] B [depth, blocks]; every operand blocked, steps between column blocks.
-template <class A>
-struct Product {
-  const A* a;
-  int64_t a_step;
-  Depth depth;
-  const A* b;
-  int64_t b_step;
-  A* c;
-  int64_t c_step;
-  Start<A> start;
-};
-
 // Column blocks per tile. Two, with twice the rows, read B from far half as often; but an odd block out costs more than that.
 inline int panel_of(int64_t rows, int64_t blocks) {
   const bool many_rows = SEQGRAD_VECTOR_REGISTERS == 32 && rows > max_rows(kMaxPanel);
   return many_rows && (blocks % 2 == 0 || blocks > 8) ? 2 : kMaxPanel;
 }
 
-template <class A>
-void multiply(const Product<A>& m, int64_t rows, int64_t blocks) {
-  constexpr int L = kLanes<A>;
-  const int most = panel_of(rows, blocks);
-  const int64_t row_tiles = pieces(rows, max_rows(most)), panels = pieces(blocks, most);
-  for (int64_t j = 0; j < panels; ++j) {
-    const int64_t block = piece_begin(blocks, panels, j), width = piece_begin(blocks, panels, j + 1) - block;
-    for (int64_t i = 0; i < row_tiles; ++i) {
-      const int64_t r0 = piece_begin(rows, row_tiles, i), r1 = piece_begin(rows, row_tiles, i + 1);
-      run_tile<A>(int(r1 - r0), int(width),
-                  {m.a + r0 * L,
-                   m.a_step,
-                   m.b + block * m.b_step,
-                   m.b_step,
-                   m.c + block * m.c_step + r0 * L,
-                   m.c_step,
-                   m.depth,
-                   {m.start.at + block * m.start.step + r0 * m.start.row, m.start.step, m.start.row}});
-    }
-  }
-}
-
 // C [groups of padded units, b_blocks] += A^T B over `rows` rows; A has `groups` (gates) of `units` columns, each padded.
 template <class A>
 void multiply_transposed(const A* a, int64_t a_step, int64_t groups, int64_t units, const A* b, int64_t b_step, int64_t b_blocks, A* c,
-                         int64_t rows) {
+                         int64_t rows, A*) {
   constexpr int L = kLanes<A>, R = kTransposedRows<A>;
   const int64_t unit_blocks = blocks_of<A>(units), a_blocks = groups * unit_blocks, c_step = a_blocks * L * L;
   const int64_t panels = pieces(b_blocks, kTransposedPanel);

@@ -21,5 +21,10 @@
 #include <immintrin.h>
 #endif
 
+// Whether this build holds the engine for AMX's tiles (amx.h): Linux lends them, and assemblers as old as gcc 10 do not know them.
+#if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) || __GNUC__ >= 11)
+#define SEQGRAD_HAS_AMX 1
+#endif
+
 // The one library template these units use out of line: taken from dispatch.cpp, which every machine can run.
 extern template class std::vector<int64_t>;

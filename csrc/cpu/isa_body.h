@@ -1,30 +1,8 @@
 // The engine, compiled once per instruction set: included by isa_*.cpp behind their target pragma. No include guard.
-#include "../core/layer.h"
-#include "../core/figures.h"
-#include "../core/norm.h"
-#include "../core/pages.h"
-#include "engine.h"
-#include "simd.h"
-#include "blocked.h"
-#include "gemm.h"
-#include "memory.h"
-#include "rows.h"
-#include "team.h"
-#include "forward.h"
-#include "backward.h"
+#include "passes.h"
 #include "figures.h"
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
-
-template <class S, class Run>
-void with_cell(const Layer& p, Run&& run) {
-  switch (p.cell) {
-#define SEQGRAD_CELL(name, type) \
-  case CellId::name: return run(std::type_identity<type>{});
-    SEQGRAD_CELLS(SEQGRAD_CELL)
-#undef SEQGRAD_CELL
-  }
-}
 
 template <class Run>
 void with_storage(DType dtype, Run&& run) {

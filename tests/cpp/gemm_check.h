@@ -1,9 +1,16 @@
-// gemm.h and blocked.h against plain loops, compiled once per instruction set: included by test_gemm_*.cpp behind their
-// target pragma. No include guard. Arrays have their exact size (Buffer: in 64 bytes), so that ASan sees a step outside.
+// The products (gemm.h, amx.h) and blocked.h against plain loops, compiled once per instruction set: included by test_gemm_*.cpp behind
+// their target pragma. No include guard. Arrays have their exact size (Buffer: in 64 bytes), so that ASan sees a step outside.
 #include "core/pages.h"
 #include "cpu/simd.h"
 #include "cpu/blocked.h"
+#include "cpu/operands.h"
+#if SEQGRAD_AMX
+#include "cpu/amx_tile.h"
+#include "cpu/amx.h"
+#else
 #include "cpu/gemm.h"
+#endif
+#include "cpu/product.h"
 #include "cpu/memory.h"
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
@@ -15,6 +22,14 @@ std::vector<A> whole_numbers(int64_t count, unsigned seed) {
   std::vector<A> values(count);
   for (A& v : values) v = A(int((seed = seed * 1664525u + 1013904223u) >> 24) % 7 - 3);
   return values;
+}
+
+// The same as elements of a factor, in which they are exact.
+template <class A>
+std::vector<Factor<A>> as_factor(const std::vector<A>& values) {
+  std::vector<Factor<A>> to(values.size());
+  for (size_t i = 0; i < to.size(); ++i) store(&to[i], splat<A>(values[i]), 1);
+  return to;
 }
 
 // [rows, columns] in the blocked layout [block][row][L], exact size, zero in the padded columns.
@@ -47,13 +62,16 @@ enum class From { zero, itself, row };  // what a product is added to: nothing, 
 
 // C = start + A W^T with the weights [gates * units, depth] packed as forward packs them.
 template <class A>
-void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From from) {
+void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From from, bool exact) {
   constexpr int L = kLanes<A>;
   const int64_t ub = blocks_of<A>(units), db = blocks_of<A>(depth);
+  const int64_t b_step = right_size<A>(db);
   const auto left = whole_numbers<A>(rows * depth, 2), weights = whole_numbers<A>(gates * units * depth, 3);
+  const auto w = as_factor(weights);
   const Buffer<A> a = blocked(left, rows, depth);
-  Buffer<A> b(gates * ub * db * L * L), c(gates * ub * rows * L, Fill::zero);
-  for (int64_t block = 0; block < gates * ub; ++block) pack_transposed(weights.data(), units, depth, block, b.get() + block * db * L * L);
+  Buffer<A> c(gates * ub * rows * L);
+  Buffer<Factor<A>> b(gates * ub * b_step), scratch(multiply_size(rows, db));
+  for (int64_t block = 0; block < gates * ub; ++block) pack_transposed(w.data(), units, depth, block, b.get() + block * b_step);
   for (int64_t i = 0; i < gates * ub * rows * L; ++i) c.get()[i] = A(5);
   const auto bias = whole_numbers<A>(gates * ub * L, 10);
   Buffer<A> row(gates * ub * L);
@@ -61,7 +79,8 @@ void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From f
   const Start<A> start = from == From::zero     ? Start<A>{}
                          : from == From::itself ? Start<A>{c.get(), rows * L, L}
                                                 : Start<A>{row.get(), L, 0};
-  multiply<A>({a.get(), rows * L, depth_of<A>(1, depth), b.get(), db * L * L, c.get(), rows * L, start}, rows, gates * ub);
+  multiply<A>({a.get(), rows * L, depth_of<A>(1, depth), b.get(), b_step, c.get(), rows * L, start, exact}, rows, gates * ub,
+              scratch.get());
   for (int gate = 0; gate < gates; ++gate)
     for (int64_t u = 0; u < units; ++u)
       for (int64_t r = 0; r < rows; ++r) {
@@ -72,6 +91,7 @@ void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From f
       }
 }
 
+#if !SEQGRAD_AMX
 // The same product in every tile shape that run_tile dispatches to, alone.
 template <class A>
 void check_tiles() {
@@ -96,6 +116,37 @@ void check_tiles() {
     }
 }
 
+#else
+// What two parts of a number lose is less than 2^-15 of it; what is not a number, or infinite, stays so.
+template <class A>
+void check_tiles() {
+  const int64_t rows = 19, depth = 37, units = 70, db = blocks_of<A>(depth), ub = blocks_of<A>(units), b_step = right_size<A>(db);
+  std::vector<A> left(rows * depth);
+  for (size_t i = 0; i < left.size(); ++i) left[i] = std::ldexp(1.0f / float(i + 3), int(i % 150) - 90) * (i % 3 ? 1 : -1);
+  left[2 * depth] = std::numeric_limits<A>::infinity(), left[3 * depth + 5] = -std::numeric_limits<A>::infinity();
+  left[4 * depth + 36] = std::numeric_limits<A>::quiet_NaN();
+  const auto weights = whole_numbers<A>(units * depth, 12);
+  const auto w = as_factor(weights);
+  const Buffer<A> a = blocked(left, rows, depth);
+  Buffer<A> c(ub * rows * 16);
+  Buffer<Factor<A>> b(ub * b_step), scratch(multiply_size(rows, db));
+  for (int64_t block = 0; block < ub; ++block) pack_transposed(w.data(), units, depth, block, b.get() + block * b_step);
+  multiply<A>({a.get(), rows * 16, depth_of<A>(1, depth), b.get(), b_step, c.get(), rows * 16, {}}, rows, ub, scratch.get());
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t u = 0; u < units; ++u) {
+      check::context = std::string(SEQGRAD_ISA_NAME) + ", row " + std::to_string(r) + ", unit " + std::to_string(u);
+      double sum = 0, size = 0;
+      for (int64_t k = 0; k < depth; ++k) {
+        const double term = double(left[r * depth + k]) * double(weights[u * depth + k]);
+        sum += term, size += std::fabs(term);
+      }
+      const double got = at(c, rows, r, u);
+      if (std::isfinite(sum)) CHECK(std::fabs(got - sum) <= size / 32768);
+      else CHECK(std::isnan(sum) ? std::isnan(got) : got == sum);
+    }
+}
+#endif
+
 // dz W with gates in plane order (as GRU's: the last gate first), as backward packs the weights.
 template <class A>
 void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
@@ -103,13 +154,15 @@ void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
   const int64_t ub = blocks_of<A>(units), cb = blocks_of<A>(columns);
   const auto gate_of = [gates](int plane) { return (plane + gates - 1) % gates; };
   const auto weights = whole_numbers<A>(gates * units * columns, 6), dz = whole_numbers<A>(rows * gates * units, 7);
-  Buffer<A> a(gates * ub * rows * L), b(cb * gates * ub * L * L), c(cb * rows * L, Fill::zero);
+  const auto w = as_factor(weights);
+  const int64_t b_step = right_size<A>(gates * ub);
+  Buffer<A> a(gates * ub * rows * L), c(cb * rows * L);
+  Buffer<Factor<A>> b(cb * b_step), scratch(multiply_size(rows, gates * ub));
   for (int plane = 0; plane < gates; ++plane)
     for (int64_t r = 0; r < rows; ++r)
       pack_row(dz.data() + (r * gates + plane) * units, units, a.get() + (plane * ub * rows + r) * L, rows * L);
-  for (int64_t block = 0; block < cb; ++block)
-    pack_straight(weights.data(), gates, gate_of, units, columns, block, b.get() + block * gates * ub * L * L);
-  multiply<A>({a.get(), rows * L, depth_of<A>(gates, units), b.get(), gates * ub * L * L, c.get(), rows * L, {}}, rows, cb);
+  for (int64_t block = 0; block < cb; ++block) pack_straight(w.data(), gates, gate_of, units, columns, block, b.get() + block * b_step);
+  multiply<A>({a.get(), rows * L, depth_of<A>(gates, units), b.get(), b_step, c.get(), rows * L, {}}, rows, cb, scratch.get());
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t j = 0; j < columns; ++j) {
       A sum = 0;
@@ -131,7 +184,9 @@ void check_transposed(int64_t rows, int gates, int64_t units, int64_t right_colu
     for (int64_t r = 0; r < rows; ++r)
       pack_row(left.data() + (r * gates + gate) * units, units, a.get() + (gate * ub * rows + r) * L, rows * L);
   const Buffer<A> b = blocked(right, rows, right_columns);
-  for (int twice = 0; twice < 2; ++twice) multiply_transposed(a.get(), rows * L, gates, units, b.get(), rows * L, bb, c.get(), rows);
+  Buffer<Factor<A>> scratch(transposed_size(rows, bb));
+  for (int twice = 0; twice < 2; ++twice)
+    multiply_transposed(a.get(), rows * L, gates, units, b.get(), rows * L, bb, c.get(), rows, scratch.get());
   for (int gate = 0; gate < gates; ++gate)
     for (int64_t u = 0; u < units; ++u)
       for (int64_t j = 0; j < right_columns; ++j) {
@@ -144,12 +199,15 @@ void check_transposed(int64_t rows, int gates, int64_t units, int64_t right_colu
 template <class A>
 void check_all() {
   check_tiles<A>();
-  for (int64_t rows : {1, 2, 3, 7, 8, 13, 14, 15, 29, 61})
+#if SEQGRAD_AMX
+  for (int64_t depth : {2100, 4200}) check_product<A>(300, 1, 33, depth, From::itself, false);  // A is copied in several parts
+#endif
+  for (int64_t rows : {1, 2, 3, 7, 8, 13, 14, 15, 29, 61, 83})
     for (int64_t columns : {1, 3, 8, 16, 17, 33, 70}) {
       check::context = std::string(SEQGRAD_ISA_NAME) + ", rows " + std::to_string(rows) + ", columns " + std::to_string(columns);
       check_rows<A>(rows, columns);
       for (int gates : {1, 3, 4})
-        for (int64_t depth : {1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, From((rows + depth) % 3));
+        for (int64_t depth : {1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, From((rows + depth) % 3), depth % 2);
       check_straight<A>(rows, 3, 5, columns), check_straight<A>(rows, 1, columns, 9), check_straight<A>(rows, 4, 17, columns);
       check_transposed<A>(rows, 1, columns, 9), check_transposed<A>(rows, 3, 21, columns);
     }
@@ -173,11 +231,13 @@ void check_tails(S fill) {
 
 void check_isa() {
   check_all<float>();
+#if !SEQGRAD_AMX
   check_all<double>();
   check_tails<float>(1.5f);
   check_tails<double>(1.5);
   check_tails<BFloat16>({0x3fc0});
   check_tails<Half>({0x3e00});
+#endif
 }
 
 }  // namespace

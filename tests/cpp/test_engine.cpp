@@ -1,8 +1,9 @@
-// The CPU engine against plain loops: every cell, instruction set of this machine, float and double, on ragged shapes,
-// over real threads. All memory is exact-size and filled with NaN, so that ASan sees a step outside and a comparison
+// The CPU engine against plain loops: every cell, instruction set of this machine, float, double and bfloat16, on ragged
+// shapes, over real threads. All memory is exact-size and filled with NaN, so that ASan sees a step outside and a comparison
 // sees a value that was never written; TSan sees two threads that meet.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <random>
 #include <string>
@@ -40,10 +41,44 @@ struct Options {
   bool packed = false;  // the engine reads and writes packed rows; samples come by falling length, none of length 0
 };
 
+// bfloat16 as storage; the engine's arithmetic on it is float.
+struct BFloat16 {
+  uint16_t bits = 0x7fc0;  // NaN
+  BFloat16() = default;
+  explicit BFloat16(double value) {
+    const float rounded = float(value);
+    uint32_t u;
+    std::memcpy(&u, &rounded, 4);
+    bits = uint16_t((u + 0x7fff + (u >> 16 & 1)) >> 16);
+  }
+  operator double() const {
+    const uint32_t u = uint32_t(bits) << 16;
+    float value;
+    std::memcpy(&value, &u, 4);
+    return value;
+  }
+};
+template <class S> struct Storage {
+  using Arithmetic = S;
+  static constexpr DType kDType = DType::float32;
+  static constexpr double kTolerance = 2e-5;
+};
+template <> struct Storage<double> {
+  using Arithmetic = double;
+  static constexpr DType kDType = DType::float64;
+  static constexpr double kTolerance = 1e-12;
+};
+// Backward reads the states as stored: rounded by up to 2^-9, they move all that follows.
+template <> struct Storage<BFloat16> {
+  using Arithmetic = float;
+  static constexpr DType kDType = DType::bfloat16;
+  static constexpr double kTolerance = 1e-2;
+};
+
 naive::Row uniform(std::mt19937& random, int64_t count, double bound) {
   std::uniform_real_distribution<double> values(-bound, bound);
   naive::Row row(count);
-  for (double& v : row) v = double(float(values(random)));  // exact in float too
+  for (double& v : row) v = BFloat16(values(random));  // exact in every storage type
   return row;
 }
 
@@ -88,21 +123,22 @@ std::vector<A> unpack(const std::vector<A>& rows, const naive::Inputs& in, int64
 
 template <class A>
 std::vector<A> as(const naive::Row& row) {
-  return std::vector<A>(row.begin(), row.end());
+  std::vector<A> values;
+  for (double v : row) values.push_back(A(v));
+  return values;
 }
 
 template <class A>
 std::vector<A> unwritten(size_t count) {
-  return std::vector<A>(count, std::numeric_limits<A>::quiet_NaN());
+  return std::vector<A>(count, A(std::numeric_limits<double>::quiet_NaN()));
 }
 
 // Relative to the largest value of the array: single elements may cancel.
 template <class A>
-void compare(const std::string& what, const std::vector<A>& got, const naive::Row& expected) {
+void compare(const std::string& what, const std::vector<A>& got, const naive::Row& expected, double tolerance) {
   double most = 0;
   for (double v : expected) most = std::fabs(v) > most ? std::fabs(v) : most;
   const std::string context = check::context;
-  const double tolerance = std::is_same_v<A, double> ? 1e-12 : 2e-5;
   check::context += ", " + what;
   CHECK(got.size() == expected.size());
   for (size_t i = 0; i < got.size() && check::failures < 20; ++i)
@@ -110,17 +146,21 @@ void compare(const std::string& what, const std::vector<A>& got, const naive::Ro
   check::context = context;
 }
 
-template <class A>
+template <class S>
 void run_engine(const cpu::Engine& engine, Layer p, const naive::Inputs& in, const Options& options, const naive::Outputs& right) {
-  const auto w_ih = as<A>(in.w_ih), w_hh = as<A>(in.w_hh), b_ih = as<A>(in.b_ih), b_hh = as<A>(in.b_hh), w_hr = as<A>(in.w_hr);
-  const auto given = [&](const std::vector<A>& padded, int64_t columns) {
+  using A = typename Storage<S>::Arithmetic;
+  const auto compare = [](const std::string& what, const auto& got, const naive::Row& expected) {
+    ::compare(what, got, expected, Storage<S>::kTolerance);
+  };
+  const auto w_ih = as<S>(in.w_ih), w_hh = as<S>(in.w_hh), b_ih = as<S>(in.b_ih), b_hh = as<S>(in.b_hh), w_hr = as<S>(in.w_hr);
+  const auto given = [&](const std::vector<S>& padded, int64_t columns) {
     return options.packed ? pack(padded, in, p.T, columns) : padded;
   };
-  const auto padded = [&](const std::vector<A>& rows, int64_t columns) { return options.packed ? unpack(rows, in, p.T, columns) : rows; };
-  const auto x = given(as<A>(in.x), p.I), h0 = as<A>(in.h0), c0 = as<A>(in.c0);
-  const auto grad_out = given(as<A>(in.grad_out), p.P), grad_hn = as<A>(in.grad_hn), grad_cn = as<A>(in.grad_cn);
+  const auto padded = [&](const std::vector<S>& rows, int64_t columns) { return options.packed ? unpack(rows, in, p.T, columns) : rows; };
+  const auto x = given(as<S>(in.x), p.I), h0 = as<S>(in.h0), c0 = as<S>(in.c0);
+  const auto grad_out = given(as<S>(in.grad_out), p.P), grad_hn = as<S>(in.grad_hn), grad_cn = as<S>(in.grad_cn);
   const bool two = p.traits().states == 2;
-  p.dtype = std::is_same_v<A, double> ? DType::float64 : DType::float32;
+  p.dtype = Storage<S>::kDType;
   p.w_ih = w_ih.data(), p.w_hh = w_hh.data(), p.b_ih = b_ih.data(), p.b_hh = b_hh.data();
   p.w_hr = w_hr.empty() ? nullptr : w_hr.data();
   p.x = x.data(), p.x_stride_t = p.N * p.I, p.x_stride_n = p.I, p.h0 = h0.data(), p.c0 = two ? c0.data() : nullptr;
@@ -136,13 +176,13 @@ void run_engine(const cpu::Engine& engine, Layer p, const naive::Inputs& in, con
 
   p.out_width = options.half ? 2 * p.P : 0;
   const int64_t left = p.width() - p.P;
-  auto wide = unwritten<A>(rows * p.width()), hn = unwritten<A>(right.hn.size()), cn = unwritten<A>(right.cn.size());
+  auto wide = unwritten<S>(rows * p.width()), hn = unwritten<S>(right.hn.size()), cn = unwritten<S>(right.cn.size());
   auto saved = unwritten<A>(rows * p.traits().saved * p.H);
   engine.forward(p, {wide.data() + left, hn.data(), two ? cn.data() : nullptr, saved.data()}, parallel);
-  std::vector<A> out;
+  std::vector<S> out;
   for (int64_t row = 0; row < rows; ++row) {
-    const A* begin = &wide[row * p.width()];
-    for (int64_t i = 0; i < left; ++i) CHECK(std::isnan(begin[i]));  // another's
+    const S* begin = &wide[row * p.width()];
+    for (int64_t i = 0; i < left; ++i) CHECK(std::isnan(double(begin[i])));  // another's
     out.insert(out.end(), begin + left, begin + p.width());
   }
   compare("out", padded(out, p.P), right.out), compare("hn", hn, right.hn), compare("cn", cn, right.cn);
@@ -151,9 +191,9 @@ void run_engine(const cpu::Engine& engine, Layer p, const naive::Inputs& in, con
   b.out = wide.data() + left, b.saved = saved.data();
   b.grad_out = grad_out.data(), b.grad_out_stride_t = options.packed ? 0 : p.N * p.P, b.grad_out_stride_n = p.P;
   b.grad_hn = grad_hn.data(), b.grad_cn = two ? grad_cn.data() : nullptr;
-  auto dx = unwritten<A>(rows * p.I), dw_ih = unwritten<A>(right.dw_ih.size()), dw_hh = unwritten<A>(right.dw_hh.size());
-  auto db_ih = unwritten<A>(right.db_ih.size()), db_hh = unwritten<A>(right.db_hh.size());
-  auto dw_hr = unwritten<A>(right.dw_hr.size()), dh0 = unwritten<A>(right.dh0.size()), dc0 = unwritten<A>(right.dc0.size());
+  auto dx = unwritten<S>(rows * p.I), dw_ih = unwritten<S>(right.dw_ih.size()), dw_hh = unwritten<S>(right.dw_hh.size());
+  auto db_ih = unwritten<S>(right.db_ih.size()), db_hh = unwritten<S>(right.db_hh.size());
+  auto dw_hr = unwritten<S>(right.dw_hr.size()), dh0 = unwritten<S>(right.dh0.size()), dc0 = unwritten<S>(right.dc0.size());
   const NormRows quantities = norm_rows(p);
   auto norms = unwritten<A>(quantities.count * p.T * p.N);
   b.dx = dx.data(), b.dw_ih = dw_ih.data(), b.dw_hh = dw_hh.data(), b.db_ih = db_ih.data(), b.db_hh = db_hh.data();
@@ -190,6 +230,8 @@ void check_layer(const Shape& shape, const Options& options) {
       run_engine<float>(*engines[e], p, in, options, right);
       check::context = name + ", double";
       run_engine<double>(*engines[e], p, in, options, right);
+      check::context = name + ", bfloat16";
+      run_engine<BFloat16>(*engines[e], p, in, options, right);
     }
   }
 }

@@ -86,8 +86,8 @@ void check_gates(const cpu::Engine& engine, int64_t H, bool ragged) {
 
 template <class F>
 void on_every_engine(F&& body) {
-  const cpu::Engine* engines[4];
-  const int count = cpu::available(engines, 4);
+  const cpu::Engine* engines[8];
+  const int count = cpu::available(engines, 8);
   for (int i = 0; i < count; ++i) body(*engines[i]);
 }
 

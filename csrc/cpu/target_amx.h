@@ -1,0 +1,18 @@
+// Opens AVX-512 and AMX's tiles (amx.h). As target_avx512.h; where there are none, SEQGRAD_ISA stays undefined.
+#pragma once
+
+#include "isa.h"
+
+#if SEQGRAD_HAS_AMX
+#include "target_avx512.h"
+#undef SEQGRAD_ISA
+#undef SEQGRAD_ISA_NAME
+#define SEQGRAD_AMX 1
+#if SEQGRAD_AMX_EMULATED  // a test's: the tiles' instructions as plain loops
+#define SEQGRAD_ISA amx_emulated
+#define SEQGRAD_ISA_NAME "amx_emulated"
+#else
+#define SEQGRAD_ISA amx
+#define SEQGRAD_ISA_NAME "amx"
+#endif
+#endif
