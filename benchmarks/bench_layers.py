@@ -3,6 +3,7 @@
     python benchmarks/bench_layers.py --quick
     python benchmarks/bench_layers.py --cells gru lstm --threads 1 --json results.json
     python benchmarks/bench_layers.py --peers loop jax onnxruntime --ceilings
+    python benchmarks/bench_layers.py --dtype bfloat16
 
 A ratio above 1 means that seqgrad is faster. Training is one forward and one backward with all gradients, the norms of
 every timestep recorded on our side; "recording" is what that costs over not recording. "best" is the fastest peer.
@@ -28,14 +29,21 @@ from _timing import Timing, geometric_mean, interleave, machine
 from seqgrad import build_info
 
 OURS = ("seqgrad", "recording")
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 def measure(
-    cell: str, shape: Shape, mode: str, seconds: float, peers: Sequence[str] = (), ceilings: bool = False
+    cell: str,
+    shape: Shape,
+    mode: str,
+    seconds: float,
+    peers: Sequence[str] = (),
+    ceilings: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> dict[str, Any]:
     """One row of the result: the timings, peer / ours by name (recording, in train mode), and recording / plain."""
     others = [name for name in peers if _peers.available(name, mode, cell)]
-    timings = interleave(rivals(cell, shape, mode, peers=others), seconds=seconds)
+    timings = interleave(rivals(cell, shape, mode, dtype=dtype, peers=others), seconds=seconds)
     ours = timings.get("recording", timings["seqgrad"])
     ratios = {name: timing.median / ours.median for name, timing in timings.items() if name not in OURS}
     best = min(ratios, key=lambda name: ratios[name])
@@ -105,7 +113,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of all rivals, and cores they are held to (default: all)")
     parser.add_argument("--seconds", type=float, help="budget per problem (default: 2, quick: 0.6)")
     parser.add_argument("--json", type=Path, help="write all timings here")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of layers and data (default: float32)")
     arguments = parser.parse_args()
+    if arguments.dtype != "float32" and (arguments.peers or arguments.ceilings):
+        parser.error("--peers and --ceilings are for --dtype float32: leave them out")
     if arguments.threads:
         _peers.keep_to(arguments.threads)
     seconds = arguments.seconds or (0.6 if arguments.quick else 2.0)
@@ -116,10 +127,14 @@ def main() -> None:
     rows = []
     for number, (cell, shape, mode) in enumerate(problems, 1):
         print(f"[{number}/{len(problems)}] {cell} {mode} {shape}", file=sys.stderr)
-        rows.append(measure(cell, shape, mode, seconds, arguments.peers, arguments.ceilings))
+        rows.append(measure(cell, shape, mode, seconds, arguments.peers, arguments.ceilings, DTYPES[arguments.dtype]))
         settle()
     facts = machine()
-    print(f"{facts['processor']}, {facts['threads']} threads, torch {facts['torch']}, commit {facts['commit']}\n")
+    facts["dtype"] = arguments.dtype
+    print(
+        f"{facts['processor']}, {facts['threads']} threads, {facts['dtype']}, torch {facts['torch']}, "
+        f"commit {facts['commit']}\n"
+    )
     print(table(rows))
     if arguments.json:
         result = {"machine": facts, "build": build_info()._asdict(), "rows": rows}

@@ -139,6 +139,16 @@ def test_a_chosen_instruction_set_is_told_apart(monkeypatch: pytest.MonkeyPatch)
     assert f"{isa}, as SEQGRAD_CPU_ISA says" in explain(sg.RNN(2, 3), torch.randn(5, 1, 2))[0].why
 
 
+def test_tiles_are_named_only_where_a_layer_uses_them() -> None:
+    def path(layer: sg.LSTM, dtype: torch.dtype) -> str:
+        return explain(layer.to(dtype), torch.randn(5, 2, 3, dtype=dtype))[0].path
+
+    single = path(sg.LSTM(3, 8), torch.float32)
+    assert single in ISAS - {"amx"}
+    assert path(sg.LSTM(3, 8), torch.bfloat16) in {single, "amx"}
+    assert path(sg.LSTM(3, 8, proj_size=4), torch.bfloat16) == single
+
+
 def test_the_split_is_the_engines_own() -> None:
     """Recording in float64 scales its norms: there a team would not do, and the engine says so."""
     torch.set_num_threads(4)

@@ -49,7 +49,7 @@ struct Left {
 };
 constexpr int64_t kLeftBytes = int64_t(1) << 20;  // copied at a time: it, and a panel of B, are to stay near
 inline int64_t left_rows(int64_t depth_blocks) {
-  const int64_t rows = kLeftBytes / (tiles_of(depth_blocks) * 2 * kTile * int64_t(sizeof(BFloat16)) / 16);
+  const int64_t rows = kLeftBytes / (std::max<int64_t>(1, tiles_of(depth_blocks)) * 2 * kTile * int64_t(sizeof(BFloat16)) / 16);
   return std::max<int64_t>(kMostRows, rows / kMostRows * kMostRows);
 }
 inline int64_t left_size(int64_t rows, int64_t depth_blocks) { return pieces(rows, 16) * tiles_of(depth_blocks) * 2 * kTile; }

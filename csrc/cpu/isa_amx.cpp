@@ -29,9 +29,10 @@ void backward(const Layer& p, const Backward& grads, const Parallel& parallel) {
 
 void row_figures(const Rows& rows, const Parallel& parallel) { avx512::kEngine.row_figures(rows, parallel); }
 void gate_figures(const GateEnds& gates) { avx512::kEngine.gate_figures(gates); }
+const char* path(const Layer& p) { return on_tiles(p) ? SEQGRAD_ISA_NAME : avx512::kEngine.name; }
 
 extern const Engine kEngine;
-const Engine kEngine{SEQGRAD_ISA_NAME, forward, backward, row_figures, gate_figures};
+const Engine kEngine{SEQGRAD_ISA_NAME, forward, backward, row_figures, gate_figures, path};
 
 }  // namespace amx
 }  // namespace seqgrad::cpu

@@ -39,7 +39,9 @@ void row_figures(const Rows& rows, const Parallel& parallel) {
 
 void gate_figures(const GateEnds& gates) { gates.wide ? figures_of_gates<double>(gates) : figures_of_gates<float>(gates); }
 
+const char* path(const Layer&) { return SEQGRAD_ISA_NAME; }
+
 extern const Engine kEngine;
-const Engine kEngine{SEQGRAD_ISA_NAME, forward, backward, row_figures, gate_figures};
+const Engine kEngine{SEQGRAD_ISA_NAME, forward, backward, row_figures, gate_figures, path};
 
 }  // namespace seqgrad::cpu::SEQGRAD_ISA

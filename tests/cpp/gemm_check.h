@@ -207,7 +207,7 @@ void check_all() {
       check::context = std::string(SEQGRAD_ISA_NAME) + ", rows " + std::to_string(rows) + ", columns " + std::to_string(columns);
       check_rows<A>(rows, columns);
       for (int gates : {1, 3, 4})
-        for (int64_t depth : {1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, From((rows + depth) % 3), depth % 2);
+        for (int64_t depth : {0, 1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, From((rows + depth) % 3), depth % 2);
       check_straight<A>(rows, 3, 5, columns), check_straight<A>(rows, 1, columns, 9), check_straight<A>(rows, 4, 17, columns);
       check_transposed<A>(rows, 1, columns, 9), check_transposed<A>(rows, 3, 21, columns);
     }
