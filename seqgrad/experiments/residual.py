@@ -166,5 +166,5 @@ def _judge(result: Residual) -> list[Claim]:
         if 0.01 in result.growth:
             claims.append(judge("residual.scale", median(result.growth[0.01])))
     if result.training == STEPS:
-        claims.append(judge("residual.learns", min(success(values) for values in result.accuracy.values())))
+        claims.append(judge("residual.learns", min(median(values) for values in result.accuracy.values())))
     return claims
