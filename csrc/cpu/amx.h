@@ -2,7 +2,7 @@
 // sixteen times the rate of AVX-512's float32.
 //
 // Weights and inputs are bfloat16 as they come. State and gradients are float, and each is multiplied in two parts: one
-// bfloat16 alone, as is usual, would lose 2^-9 of every term; what two lose is 2^-16. What tiles cannot do: a denormal counts
+// bfloat16 alone, as is usual, would lose 2^-8 of every term; what two lose is 2^-16. What tiles cannot do: a denormal counts
 // as zero, and an infinite weight gives NaN.
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
@@ -71,7 +71,7 @@ void copy_left(const float* a, int64_t a_step, int64_t blocks, int64_t rows, BFl
 }
 
 inline Left left_of(const float* a, int64_t a_step, const Depth& depth, int64_t rows, bool exact, BFloat16* to) {
-  const int64_t blocks = depth.groups * (depth.whole + (depth.rest > 0));
+  const int64_t blocks = depth.blocks();
   exact ? copy_left<true>(a, a_step, blocks, rows, to) : copy_left<false>(a, a_step, blocks, rows, to);
   return {to, exact ? kTile : 2 * kTile, tiles_of(blocks)};
 }

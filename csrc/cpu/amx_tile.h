@@ -7,11 +7,12 @@ constexpr int max_rows(int) { return kMostRows; }
 inline int panel_of(int64_t, int64_t) { return kMaxPanel; }
 inline int64_t row_begin(int64_t rows, int64_t, int64_t i) { return std::min(rows, i * kMostRows); }
 
-constexpr int kPairs = 16;                                            // of depth in a tile
-constexpr int64_t kTile = 32 * kPairs;                                // elements
-constexpr int64_t kDepth = 4;                                         // tiles of B that row tiles share at a time: of a panel, 16 KiB
-inline int64_t tiles_of(int64_t blocks) { return (blocks + 1) / 2; }  // along the depth, which is counted in blocks of floats
-inline int64_t tiles_of(const Depth& d) { return tiles_of(d.groups * (d.whole + (d.rest > 0))); }
+constexpr int kPairs = 16;              // of depth in a tile
+constexpr int64_t kTile = 32 * kPairs;  // elements
+constexpr int64_t kDepth = 4;           // tiles of B that row tiles share at a time: of a panel, 16 KiB
+
+// Tiles along a depth, which is counted in blocks of floats.
+inline int64_t tiles_of(int64_t blocks) { return (blocks + 1) / 2; }
 
 #if SEQGRAD_AMX_EMULATED
 inline thread_local float emulated_tiles[8][256];
@@ -107,7 +108,7 @@ void tile_kernel(int rows, int64_t depth, const Tile<float>& t) {
 // Up to 64 rows. Sums wait in C while the row tiles take their turns on kDepth tiles of B.
 template <int P>
 void run_panel(int rows, const Tile<float>& t) {
-  const int64_t all = tiles_of(t.depth);
+  const int64_t all = tiles_of(t.depth.blocks());
   for (int64_t k = 0; k < all || !k; k += kDepth)
     for (int r = 0; r < rows; r += 16) {
       float* c = t.c + r * 16;

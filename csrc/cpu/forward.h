@@ -142,8 +142,8 @@ class ForwardPass {
     const int64_t pitch = slice.pitch(), alive = chunk.alive[k], wx_step = chunk.pitch() * L;
     const auto mine = member.part(UB);
     const A* h = s.h[current].get();
-    const Depth depth = depth_of<A>(1, p.P);
     A* next = s.h[1 - current].get();
+    const Depth depth = depth_of<A>(1, p.P);
     const auto left = left_of(h, pitch * L, depth, alive, false, s.scratch_of(member));
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
     const int64_t blocks = mine.end - mine.begin, panels = pieces(blocks, G > 1 ? 1 : panel_of(alive, blocks));

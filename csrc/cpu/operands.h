@@ -18,6 +18,7 @@ template <class A> using Factor = A;
 struct Depth {
   int64_t groups, whole;
   int rest;
+  int64_t blocks() const { return groups * (whole + (rest > 0)); }
 };
 template <class A>
 Depth depth_of(int64_t groups, int64_t columns) {

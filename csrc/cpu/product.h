@@ -24,7 +24,7 @@ inline int64_t multiply_size(int64_t rows, int64_t depth_blocks) {
 template <class A>
 void multiply(const Product<A>& m, int64_t all_rows, int64_t blocks, Factor<A>* scratch) {
   constexpr int L = kLanes<A>;
-  const int64_t most_rows = left_rows(m.depth.groups * (m.depth.whole + (m.depth.rest > 0)));
+  const int64_t most_rows = left_rows(m.depth.blocks());
   for (int64_t first = 0; first < all_rows; first += most_rows) {
     const int64_t rows = std::min(all_rows - first, most_rows);
     const auto left = left_of(m.a + first * L, m.a_step, m.depth, rows, m.exact, scratch);

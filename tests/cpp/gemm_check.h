@@ -1,5 +1,6 @@
-// The products (gemm.h, amx.h) and blocked.h against plain loops, compiled once per instruction set: included by test_gemm_*.cpp behind
-// their target pragma. No include guard. Arrays have their exact size (Buffer: in 64 bytes), so that ASan sees a step outside.
+// The products (gemm.h, amx.h) and blocked.h against plain loops, compiled once per instruction set: included by
+// test_gemm_*.cpp behind their target pragma. No include guard. Arrays have their exact size (Buffer: in 64 bytes), so that
+// ASan sees a step outside.
 #include "core/pages.h"
 #include "cpu/simd.h"
 #include "cpu/blocked.h"

@@ -68,7 +68,7 @@ template <> struct Storage<double> {
   static constexpr DType kDType = DType::float64;
   static constexpr double kTolerance = 1e-12;
 };
-// Backward reads the states as stored: rounded by up to 2^-9, they move all that follows.
+// Backward reads the states as stored: rounded by up to 2^-8, they move all that follows.
 template <> struct Storage<BFloat16> {
   using Arithmetic = float;
   static constexpr DType kDType = DType::bfloat16;

@@ -1,6 +1,7 @@
 // amx.h with its four instructions as plain loops: all else of it is tested wherever there is AVX-512.
 #define SEQGRAD_AMX_EMULATED 1
 #include "check.h"
+#include "this_cpu.h"
 
 #include "cpu/target_amx.h"
 
@@ -12,10 +13,8 @@
 
 #if defined(SEQGRAD_ISA)
 TEST(products_and_layouts) {
-  if (__builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    seqgrad::cpu::amx_emulated::check_isa();
-  else std::printf("this CPU has no avx512\n");
+  if (!this_cpu_has("avx512")) return;
+  seqgrad::cpu::amx_emulated::check_isa();
 }
 #else
 TEST(no_amx_on_this_system) {}

@@ -1,5 +1,6 @@
 // Products and layouts of the engine's AVX2 instruction set; nothing to run on a CPU without it.
 #include "check.h"
+#include "this_cpu.h"
 
 #include "cpu/target_avx2.h"
 
@@ -11,8 +12,8 @@
 
 #if defined(SEQGRAD_ISA)
 TEST(products_and_layouts) {
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) seqgrad::cpu::avx2::check_isa();
-  else std::printf("this CPU has no avx2\n");
+  if (!this_cpu_has("avx2")) return;
+  seqgrad::cpu::avx2::check_isa();
 }
 #else
 TEST(no_avx2_on_this_architecture) {}
