@@ -86,27 +86,21 @@ def parts(name: str, mode: str, H: int) -> dict[str, Call]:
     theirs, _ = build(nn, name, H)
     w_ih, w_hh, b_ih, b_hh = module.parameters()
     weights, own = (w_ih, w_hh, b_ih, b_hh), list(theirs.parameters())
-    cell, zeros = CELLS[name.removesuffix("Cell")], torch.zeros(1, H)
-    c0 = zeros if cell == "lstm" else None
-    settings = _ops.options(cell, False, 1.0, None, 0)
-    inner: dict[str, Call]
+    cell, state = CELLS[name.removesuffix("Cell")], torch.zeros(1, H)
+    told = _ops.settings(cell, False, 1.0, None, 0)
+    nothing = (None, None, None, None)  # neither projection nor states nor lengths
+    inner: dict[str, Call] = {
+        "kernel": lambda: torch.ops.seqgrad.eager.default(x, *weights, *nothing, *told, False),
+        "function": lambda: _ops.eager(x, *weights, *nothing, told),
+    }
+    hx: Any = state if name.endswith("Cell") else state.unsqueeze(0)
+    if cell == "lstm":
+        hx = (hx, hx)
     if name.endswith("Cell"):
-        number = list(_ops.CELLS).index(cell)
-        hx: Any = zeros if c0 is None else (zeros, zeros)
         kernel = getattr(torch._VF, f"{CELLS[name.removesuffix('Cell')]}_cell")
-        inner = {
-            "kernel": lambda: torch.ops.seqgrad.step.default(x, *weights, zeros, c0, number, 1.0, False),
-            "function": lambda: _ops.step(x, *weights, zeros, c0, cell, 1.0),
-        }
         torchs = lambda: kernel(x, hx, *own)  # noqa: E731
     else:
-        h0 = torch.zeros(1, 1, H)
-        hx = h0 if c0 is None else (h0, h0)
         kernel = getattr(torch._VF, CELLS[name])
-        inner = {
-            "kernel": lambda: _ops._below_autograd(x, *weights, None, zeros, c0, None, None, *settings, False),
-            "function": lambda: _ops.layer(x, *weights, zeros, c0, cell=cell, stacked=True),
-        }
         torchs = lambda: kernel(x, hx, own, True, 1, 0.0, True, False, False)  # noqa: E731
     if mode != "inference":
         inner = {"an empty Function": lambda: Nothing.apply(x, *weights), "function": inner["function"]}

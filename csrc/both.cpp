@@ -7,25 +7,17 @@
 namespace seqgrad {
 namespace {
 
-// What both directions are told alike.
-struct Settings {
-  std::string cell;
-  double scale;
-  std::string clip;
-  double clip_limit;
-  int64_t truncate;
-};
-
 // `own`: the tensors of one direction, w_ih, w_hh, [b_ih, b_hh,] [w_hr,] h0, [c0].
-Call make_direction(const Tensor& x, const std::vector<Tensor>& own, const OptionalTensor& lengths, bool reverse, const Settings& s) {
-  const bool two = kCells[int(cell_named(s.cell))].traits.states == 2;
+Call make_direction(const Tensor& x, const std::vector<Tensor>& own, const OptionalTensor& lengths, bool reverse, Settings s) {
+  const bool two = kCells[int(s.cell)].traits.states == 2;
   const int64_t weights = int64_t(own.size()) - 1 - two;
   if (weights < 2 || weights > 5)
     fail("a direction must have 2 to 5 weights and its states, got " + std::to_string(own.size()) + " tensors");
   const bool biased = weights >= 4, projected = weights % 2 == 1;
   const auto maybe = [&](bool there, int64_t i) { return there ? OptionalTensor(own[i]) : OptionalTensor(); };
-  Call call = make_call<OnCpu>(x, own[0], own[1], maybe(biased, 2), maybe(biased, 3), maybe(projected, weights - 1), own[weights],
-                               maybe(two, weights + 1), lengths, s.cell, reverse, s.scale, s.clip, s.clip_limit, s.truncate);
+  s.reverse = reverse;
+  Call call = make_call<OnCpu>(From::graph, x, own[0], own[1], maybe(biased, 2), maybe(biased, 3), maybe(projected, weights - 1),
+                               own[weights], maybe(two, weights + 1), lengths, s);
   call.layer.out_width = 2 * call.layer.P;
   return call;
 }
@@ -73,7 +65,7 @@ void* half(const OptionalTensor& t, int d, int64_t size) { return t ? half(*t, d
 std::tuple<Tensor, Tensor, Tensor, Tensor> forward_both(Tensor x, std::vector<Tensor> ahead, std::vector<Tensor> back,
                                                         OptionalTensor lengths, std::string cell, double scale, std::string clip,
                                                         double clip_limit, int64_t truncate, bool save) {
-  const Both both(x, ahead, back, lengths, {cell, scale, clip, clip_limit, truncate});
+  const Both both(x, ahead, back, lengths, {cell_named(cell), false, scale, clip_named(clip), clip_limit, truncate});
   const Layer& p = both.p;
   Tensor out = both.directions[0].empty_rows(x.scalar_type(), 2 * p.P), hn = both.empty({2, p.N, p.P});
   Tensor cn = both.two ? both.empty({2, p.N, p.H}) : both.empty({0});
@@ -93,7 +85,7 @@ std::vector<Tensor> backward_both(OptionalTensor grad_out, OptionalTensor grad_h
                                   Tensor x, std::vector<Tensor> ahead, std::vector<Tensor> back, OptionalTensor lengths, std::string cell,
                                   double scale, std::string clip, double clip_limit, int64_t truncate, bool need_input, bool need_weights,
                                   bool norms) {
-  const Both both(x, ahead, back, lengths, {cell, scale, clip, clip_limit, truncate});
+  const Both both(x, ahead, back, lengths, {cell_named(cell), false, scale, clip_named(clip), clip_limit, truncate});
   const Layer& p = both.p;
   const Call& first = both.directions[0];
   const Checker check{both.x};
@@ -134,7 +126,8 @@ std::vector<Tensor> backward_both(OptionalTensor grad_out, OptionalTensor grad_h
   std::vector<Tensor> found;
   for (int d = 0; d < 2; ++d) {
     const WeightGradients& w = weights[d];
-    found.insert(found.end(), {dx[d], w.dw_ih, w.dw_hh, w.db_ih, w.db_hh, w.dw_hr});
+    found.push_back(dx[d]);
+    for (const OptionalTensor* t : {&w.dw_ih, &w.dw_hh, &w.db_ih, &w.db_hh, &w.dw_hr}) found.push_back(first.or_nothing(*t));
   }
   found.insert(found.end(), {dh0, dc0, measured});
   return found;

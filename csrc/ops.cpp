@@ -4,125 +4,130 @@
 namespace seqgrad {
 namespace {
 
+struct Results {
+  Tensor out;
+  OptionalTensor hn, cn, saved;
+};
+
+template <class Device>
+Results run(const Call& call, bool save) {
+  const Layer& p = call.layer;
+  Results r{call.empty_rows(call.x.scalar_type(), p.P), {}, {}, {}};
+  if (!call.single || !Device::kOutMayBeHn) r.hn = call.empty_state(p.P);
+  if (p.traits().states == 2) r.cn = call.empty_state(p.H);
+  if (save) r.saved = call.empty_rows(arithmetic(call.x), int64_t(p.traits().saved), p.H);
+  if (p.N > 0) Device::forward(call, {data(r.out), data(r.hn ? *r.hn : r.out), data(r.cn), data(r.saved)});
+  if (call.single) r.hn.reset();
+  return r;
+}
+
+struct Wanted { bool input, weights, norms; };
+
+struct Gradients {
+  OptionalTensor dx;
+  WeightGradients weights;
+  OptionalTensor dh0, dc0, norms;
+};
+
+// Of a single step grad_out is the gradient of its state, which is both.
+template <class Device>
+Gradients run_back(const Call& call, OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTensor grad_cn, Tensor out, Tensor saved,
+                   const Wanted& wanted) {
+  const Layer& p = call.layer;
+  const ScalarType storage = call.x.scalar_type(), wide = arithmetic(call.x);
+  const bool two = p.traits().states == 2;
+  if (grad_out) call.check_rows("grad_out", *grad_out, storage, p.P);
+  call.check_state("grad_hn", grad_hn, p.P);
+  if (two) call.check_state("grad_cn", grad_cn, p.H);
+  call.check_rows("out", out, storage, p.P);
+  call.check_rows("saved", saved, wide, int64_t(p.traits().saved), p.H);
+  if (call.single) grad_hn = std::move(grad_out), grad_out.reset();
+  const bool even = Device::kTakesEvenRows && grad_out && p.P > 1 && grad_out->stride(-1) == 0;
+  if (grad_out && !even) grad_out = dense_rows(*grad_out);
+  grad_hn = dense(grad_hn), grad_cn = dense(grad_cn), out = dense(out), saved = dense(saved);
+
+  Gradients g{{}, {call, wanted.weights}, {}, {}, {}};
+  if (wanted.input) g.dx = call.empty_rows(storage, p.I);
+  if (wanted.norms) g.norms = call.empty({norm_rows(p).count, p.T, p.N}, wide);
+  Backward b;
+  if (!call.from_zero) {
+    g.dh0 = call.empty_state(p.P);
+    if (two) g.dc0 = call.empty_state(p.H);
+  }
+  b.out = data(out), b.saved = data(saved), b.grad_hn = data(grad_hn);
+  if (two) b.grad_cn = data(grad_cn);
+  if (grad_out) b.grad_out = data(grad_out), b.grad_out_stride_t = grad_out->stride(0), b.grad_out_stride_n = grad_out->stride(-2);
+  b.grad_out_even = even;
+  g.weights.fill(b);
+  b.dx = data(g.dx), b.dh0 = data(g.dh0), b.dc0 = data(g.dc0), b.norms = data(g.norms);
+  if (p.N > 0) Device::backward(call, b);
+  else g.weights.zero();
+  return g;
+}
+
+Settings settings_of(const std::string& cell, bool reverse, double scale, const std::string& clip, double clip_limit, int64_t truncate) {
+  return {cell_named(cell), reverse, scale, clip_named(clip), clip_limit, truncate};
+}
+
 // `tap` takes no part in the computation: its gradient is defined to be the norms (see seqgrad/_ops.py).
 template <class Device>
 std::tuple<Tensor, Tensor, Tensor, Tensor> forward(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh,
                                                    OptionalTensor w_hr, Tensor h0, OptionalTensor c0, OptionalTensor lengths,
                                                    OptionalTensor tap, std::string cell, bool reverse, double scale, std::string clip,
                                                    double clip_limit, int64_t truncate, bool save) {
-  const Call call = make_call<Device>(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
+  const Call call = make_call<Device>(From::graph, x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths,
+                                      settings_of(cell, reverse, scale, clip, clip_limit, truncate));
   const Layer& p = call.layer;
   if (tap) Checker{call.x}("tap", *tap, arithmetic(call.x), {norm_rows(p).count, p.T, p.N});
-  const bool two = p.traits().states == 2;
-  Tensor out = call.empty_rows(x.scalar_type(), p.P), hn = call.empty({p.N, p.P}), cn = call.empty_if(two, {p.N, p.H});
-  Tensor saved = save ? call.empty_rows(arithmetic(x), int64_t(p.traits().saved), p.H) : call.empty({0}, arithmetic(x));
-  if (p.N > 0) Device::forward(call, {data(out), data(hn), data(cn), data(saved)});
-  return {out, hn, cn, saved};
-}
-
-using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
-
-template <class Device>
-Gradients backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTensor grad_cn, Tensor out, Tensor saved, Tensor x, Tensor w_ih,
-                   Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0, OptionalTensor c0,
-                   OptionalTensor lengths, std::string cell, bool reverse, double scale, std::string clip, double clip_limit,
-                   int64_t truncate, bool need_input, bool need_weights, bool norms) {
-  const Call call = make_call<Device>(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, cell, reverse, scale, clip, clip_limit, truncate);
-  const Layer& p = call.layer;
-  const bool two = p.traits().states == 2;
-  const Checker check{call.x};
-  if (grad_out) call.check_rows("grad_out", *grad_out, x.scalar_type(), p.P);
-  check("grad_hn", grad_hn, {p.N, p.P});
-  if (two) check("grad_cn", grad_cn, {p.N, p.H});
-  call.check_rows("out", out, x.scalar_type(), p.P);
-  call.check_rows("saved", saved, arithmetic(x), int64_t(p.traits().saved), p.H);
-  const bool even = Device::kTakesEvenRows && grad_out && p.P > 1 && grad_out->stride(-1) == 0;
-  if (grad_out && !even) grad_out = dense_rows(*grad_out);
-  grad_hn = dense(grad_hn), grad_cn = dense(grad_cn), out = dense(out), saved = dense(saved);
-
-  Tensor dx = need_input ? call.empty_rows(x.scalar_type(), p.I) : call.empty({0});
-  WeightGradients weights(call, need_weights);
-  Tensor dh0 = call.empty({p.N, p.P}), dc0 = call.empty_if(two, {p.N, p.H});
-  Tensor measured = norms ? call.empty({norm_rows(p).count, p.T, p.N}, arithmetic(x)) : call.empty({0}, arithmetic(x));
-
-  Backward b;
-  b.out = data(out), b.saved = data(saved), b.grad_hn = data(grad_hn);
-  if (two) b.grad_cn = data(grad_cn);
-  if (grad_out) b.grad_out = data(grad_out), b.grad_out_stride_t = grad_out->stride(0), b.grad_out_stride_n = grad_out->stride(-2);
-  b.grad_out_even = even;
-  weights.fill(b);
-  b.dx = data(dx), b.dh0 = data(dh0), b.dc0 = data(dc0), b.norms = data(measured);
-  if (p.N > 0) Device::backward(call, b);
-  else weights.zero();
-  return {dx, weights.dw_ih, weights.dw_hh, weights.db_ih, weights.db_hh, weights.dw_hr, dh0, dc0, measured};
-}
-
-// One time step, for calls so small that arguments and results are what they cost: fewer of both than above, in eager mode
-// alone (seqgrad/_ops.py). `h` is out and hn at once; c and saved are there if they are wanted.
-template <class Device>
-Call make_step(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, Tensor h0, OptionalTensor c0, int64_t cell,
-               double scale) {
-  Device::require(x);
-  if (cell < 0 || cell >= kCellCount) fail("cell must be an index into the list of cells, got " + std::to_string(cell));
-  Call call{std::move(x), std::move(w_ih), std::move(w_hh), std::move(h0), std::move(b_ih), std::move(b_hh), {}, std::move(c0), {}, {},
-            true};
-  call.layer.cell = static_cast<CellId>(cell);
-  call.layer.scale = scale;
-  call.check_and_fill();
-  return call;
+  const Results r = run<Device>(call, save);
+  return {r.out, *r.hn, call.or_nothing(r.cn), r.saved ? *r.saved : call.empty({0}, arithmetic(call.x))};
 }
 
 template <class Device>
-std::tuple<Tensor, OptionalTensor, OptionalTensor> step(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh,
-                                                        Tensor h0, OptionalTensor c0, int64_t cell, double scale, bool save) {
-  const Call call = make_step<Device>(std::move(x), std::move(w_ih), std::move(w_hh), std::move(b_ih), std::move(b_hh), std::move(h0),
-                                      std::move(c0), cell, scale);
-  const Layer& p = call.layer;
-  Tensor h = call.empty({p.N, p.P});
-  OptionalTensor c, saved, out;
-  if (p.traits().states == 2) c = call.empty({p.N, p.H});
-  if (save) saved = call.empty({1, p.N, p.traits().saved, p.H}, arithmetic(call.x));
-  if (!Device::out_may_be_hn) out = call.empty({p.N, p.P});
-  if (p.N > 0) Device::forward(call, {data(out ? *out : h), data(h), data(c), data(saved)});
-  return {h, c, saved};
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> backward(
+    OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTensor grad_cn, Tensor out, Tensor saved, Tensor x, Tensor w_ih, Tensor w_hh,
+    OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, Tensor h0, OptionalTensor c0, OptionalTensor lengths, std::string cell,
+    bool reverse, double scale, std::string clip, double clip_limit, int64_t truncate, bool need_input, bool need_weights, bool norms) {
+  const Call call = make_call<Device>(From::graph, x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths,
+                                      settings_of(cell, reverse, scale, clip, clip_limit, truncate));
+  const Gradients g = run_back<Device>(call, grad_out, grad_hn, grad_cn, out, saved, {need_input, need_weights, norms});
+  const WeightGradients& w = g.weights;
+  const auto of = [&](const OptionalTensor& t) { return call.or_nothing(t); };
+  return {of(g.dx),    of(w.dw_ih), of(w.dw_hh),
+          of(w.db_ih), of(w.db_hh), of(w.dw_hr),
+          of(g.dh0),   of(g.dc0),   g.norms ? *g.norms : call.empty({0}, arithmetic(call.x))};
 }
 
-using StepGradients = std::tuple<OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor, Tensor, OptionalTensor>;
+// The same for eager code, where a short call costs what its arguments and results do: nothing for what is not there, and
+// small numbers in one, `code`, lowest bits first: 8 of the cell, 1 of reverse, 2 of the kind of clip, then truncate.
+// See From for what else it may do.
+Settings settings_of(int64_t code, double scale, double clip_limit) {
+  const int64_t cell = code & 255, clip = code >> 9 & 3;
+  if (code < 0 || cell >= kCellCount || clip > int64_t(ClipKind::value)) fail("code holds no cell and clip, got " + std::to_string(code));
+  return {static_cast<CellId>(cell), (code >> 8 & 1) != 0, scale, static_cast<ClipKind>(clip), clip_limit, code >> 11};
+}
 
 template <class Device>
-StepGradients step_backward(OptionalTensor grad_h, OptionalTensor grad_c, Tensor h, Tensor saved, Tensor x, Tensor w_ih, Tensor w_hh,
-                            OptionalTensor b_ih, OptionalTensor b_hh, Tensor h0, OptionalTensor c0, int64_t cell, double scale,
-                            bool need_input, bool need_weights) {
-  const Call call = make_step<Device>(std::move(x), std::move(w_ih), std::move(w_hh), std::move(b_ih), std::move(b_hh), std::move(h0),
-                                      std::move(c0), cell, scale);
-  const Layer& p = call.layer;
-  const Checker check{call.x};
-  check("grad_h", grad_h, {p.N, p.P});
-  if (call.c0) check("grad_c", grad_c, {p.N, p.H});
-  check("h", h, {p.N, p.P});
-  check("saved", saved, arithmetic(call.x), {1, p.N, p.traits().saved, p.H});
-  grad_h = dense(grad_h), grad_c = dense(grad_c), h = dense(h), saved = dense(saved);
+std::tuple<Tensor, OptionalTensor, OptionalTensor, OptionalTensor> eager(Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih,
+                                                                         OptionalTensor b_hh, OptionalTensor w_hr, OptionalTensor h0,
+                                                                         OptionalTensor c0, OptionalTensor lengths, int64_t code,
+                                                                         double scale, double clip_limit, bool save) {
+  const Call call = make_call<Device>(From::eager, x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, settings_of(code, scale, clip_limit));
+  const Results r = run<Device>(call, save);
+  return {r.out, r.hn, r.cn, r.saved};
+}
 
-  const int64_t rows = p.traits().gates * p.H;
-  const auto make = [&](bool wanted, std::initializer_list<int64_t> shape) {
-    return wanted ? OptionalTensor(call.empty(shape)) : OptionalTensor();
-  };
-  OptionalTensor dx = make(need_input, {p.N, p.I}), dw_ih = make(need_weights, {rows, p.I}), dw_hh = make(need_weights, {rows, p.P}),
-                 db_ih = make(need_weights && call.b_ih, {rows}), db_hh = make(need_weights && call.b_hh, {rows}),
-                 dc0 = make(call.c0.has_value(), {p.N, p.H});
-  Tensor dh0 = call.empty({p.N, p.P});
-  Backward b;
-  b.out = data(h), b.saved = data(saved), b.grad_hn = data(grad_h);
-  if (call.c0) b.grad_cn = data(grad_c);
-  b.dx = data(dx), b.dw_ih = data(dw_ih), b.dw_hh = data(dw_hh), b.db_ih = data(db_ih), b.db_hh = data(db_hh);
-  b.dh0 = data(dh0), b.dc0 = data(dc0);
-  if (p.N > 0) {
-    Device::backward(call, b);
-  } else {
-    for (OptionalTensor* t : {&dw_ih, &dw_hh, &db_ih, &db_hh})
-      if (*t) torch::stable::zero_(**t);
-  }
-  return {dx, dw_ih, dw_hh, db_ih, db_hh, dh0, dc0};
+template <class Device>
+std::tuple<OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor, OptionalTensor,
+           OptionalTensor>
+eager_backward(OptionalTensor grad_out, OptionalTensor grad_hn, OptionalTensor grad_cn, Tensor out, Tensor saved, Tensor x, Tensor w_ih,
+               Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr, OptionalTensor h0, OptionalTensor c0,
+               OptionalTensor lengths, int64_t code, double scale, double clip_limit, int64_t wanted) {
+  const Call call = make_call<Device>(From::eager, x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, settings_of(code, scale, clip_limit));
+  const Gradients g =
+      run_back<Device>(call, grad_out, grad_hn, grad_cn, out, saved, {(wanted & 1) != 0, (wanted & 2) != 0, (wanted & 4) != 0});
+  const WeightGradients& w = g.weights;
+  return {g.dx, w.dw_ih, w.dw_hh, w.db_ih, w.db_hh, w.dw_hr, g.dh0, g.dc0, g.norms};
 }
 
 // The fields of cuda::DeviceLimits, per device. Empty in a build without CUDA and on a machine without a driver.
@@ -143,6 +148,7 @@ std::vector<int64_t> cuda_devices() {
 
 // One forward op and one backward op for all cells and devices: what differs between cells is data (cells/cells.h).
 // x, out, saved and their gradients are [T, N, *], or, on the CPU, the packed rows [S, *] of samples whose lengths fall.
+// forward and backward are what graphs hold; eager and eager_backward do the same for code that runs at once.
 STABLE_TORCH_LIBRARY(seqgrad, m) {
   m.def(
       "forward(Tensor x, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor h0, Tensor? c0, "
@@ -154,12 +160,15 @@ STABLE_TORCH_LIBRARY(seqgrad, m) {
       "float scale, str clip, float clip_limit, int truncate, bool need_input, bool need_weights, bool norms) "
       "-> (Tensor dx, Tensor dw_ih, Tensor dw_hh, Tensor db_ih, Tensor db_hh, Tensor dw_hr, Tensor dh0, Tensor dc0, Tensor norms)");
   m.def(
-      "step(Tensor x, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor h0, Tensor? c0, int cell, float scale, bool save) "
-      "-> (Tensor h, Tensor? c, Tensor? saved)");
+      "eager(Tensor x, Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor? h0, Tensor? c0, "
+      "Tensor? lengths, int code, float scale, float clip_limit, bool save) "
+      "-> (Tensor out, Tensor? hn, Tensor? cn, Tensor? saved)");
   m.def(
-      "step_backward(Tensor? grad_h, Tensor? grad_c, Tensor h, Tensor saved, Tensor x, Tensor w_ih, Tensor w_hh, Tensor? b_ih, "
-      "Tensor? b_hh, Tensor h0, Tensor? c0, int cell, float scale, bool need_input, bool need_weights) "
-      "-> (Tensor? dx, Tensor? dw_ih, Tensor? dw_hh, Tensor? db_ih, Tensor? db_hh, Tensor dh0, Tensor? dc0)");
+      "eager_backward(Tensor? grad_out, Tensor? grad_hn, Tensor? grad_cn, Tensor out, Tensor saved, Tensor x, Tensor w_ih, "
+      "Tensor w_hh, Tensor? b_ih, Tensor? b_hh, Tensor? w_hr, Tensor? h0, Tensor? c0, Tensor? lengths, int code, float scale, "
+      "float clip_limit, int wanted) "
+      "-> (Tensor? dx, Tensor? dw_ih, Tensor? dw_hh, Tensor? db_ih, Tensor? db_hh, Tensor? dw_hr, Tensor? dh0, Tensor? dc0, "
+      "Tensor? norms)");
   m.def("cuda_devices() -> int[]");
 }
 
@@ -172,16 +181,16 @@ using ForCpu = OnCpu;
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CPU, m) {
   m.impl("forward", TORCH_BOX(&forward<ForCpu>));
   m.impl("backward", TORCH_BOX(&backward<ForCpu>));
-  m.impl("step", TORCH_BOX(&step<ForCpu>));
-  m.impl("step_backward", TORCH_BOX(&step_backward<ForCpu>));
+  m.impl("eager", TORCH_BOX(&eager<ForCpu>));
+  m.impl("eager_backward", TORCH_BOX(&eager_backward<ForCpu>));
 }
 
 // In every build, so that a build without kernels says so itself instead of the dispatcher.
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CUDA, m) {
   m.impl("forward", TORCH_BOX(&forward<OnCuda>));
   m.impl("backward", TORCH_BOX(&backward<OnCuda>));
-  m.impl("step", TORCH_BOX(&step<OnCuda>));
-  m.impl("step_backward", TORCH_BOX(&step_backward<OnCuda>));
+  m.impl("eager", TORCH_BOX(&eager<OnCuda>));
+  m.impl("eager_backward", TORCH_BOX(&eager_backward<OnCuda>));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(seqgrad, CompositeExplicitAutograd, m) { m.impl("cuda_devices", TORCH_BOX(&cuda_devices)); }

@@ -11,7 +11,7 @@ from torch.nn.modules.rnn import RNNCellBase
 from seqgrad import _recorder
 from seqgrad._graph_tap import Tag
 from seqgrad._jit import Unscriptable
-from seqgrad._ops import step
+from seqgrad._ops import eager, settings
 from seqgrad._rnn_run import (
     ERRORS,
     Weights,
@@ -58,19 +58,14 @@ class _Cell(Unscriptable, RNNCellBase):
         if not batched:
             input = input.unsqueeze(0)
             states = [state.unsqueeze(0) for state in states]
-        if not states:
-            zeros = input.new_zeros(input.size(0), self.hidden_size)
-            states = [zeros] * (2 if cell == "lstm" else 1)
-        weights = self._weights()
-        c0 = states[1] if len(states) == 2 else None
-        try:  # where nothing is out of the ordinary, not a question asked
-            new = (
-                step(input, *weights[:4], states[0], c0, cell, scale)
-                if self.state_clip is None and plain(input) and not _recorder.on()
-                else None
-            )
-        except ERRORS:
-            new = None  # the careful way finds the words
+        weights, new = self._weights(), None
+        if self.state_clip is None and plain(input) and not _recorder.on():
+            h0, c0 = (*states, None, None)[:2]
+            try:  # where nothing is out of the ordinary, not a question asked
+                h, _, c = eager(input, *weights, h0, c0, None, settings(cell, False, scale, None, 0))
+                new = [h] if c is None else [h, c]
+            except ERRORS:
+                pass  # the careful way finds the words
         if new is None:
             new = self._careful_step(input, states, weights, cell, scale)
         return new if batched else [state.squeeze(0) for state in new]
@@ -86,6 +81,9 @@ class _Cell(Unscriptable, RNNCellBase):
     def _careful_step(
         self, input: Tensor, states: list[Tensor], weights: Weights, cell: str, scale: float
     ) -> list[Tensor]:
+        if not states:
+            zeros = input.new_zeros(input.size(0), self.hidden_size)
+            states = [zeros] * (2 if cell == "lstm" else 1)
         self._check_shapes(input, states)
         x, states, (weights,) = harmonise(input, states, [weights])
         c0 = states[1] if cell == "lstm" else None

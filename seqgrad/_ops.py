@@ -39,9 +39,10 @@ CPU_ENGINE = extension().cpu_engine  # asked once: torch.compile does not look i
 _clip_function = _composite.clip_function
 _WARNINGS = Warnings()
 _waiting = _WARNINGS.waiting
-_STEP, _STEP_BACKWARD = torch.ops.seqgrad.step.default, torch.ops.seqgrad.step_backward.default
+_EAGER, _EAGER_BACKWARD = torch.ops.seqgrad.eager.default, torch.ops.seqgrad.eager_backward.default
 will_run = torch._C._will_engine_execute_node
-_NUMBERS = {name: number for number, name in enumerate(CELLS)}
+_CELL_NAMES, _CLIPS = tuple(CELLS), ("none", "norm", "value")
+_CELL_NUMBERS = {name: number for number, name in enumerate(_CELL_NAMES)}
 
 
 def _warn() -> None:
@@ -75,10 +76,30 @@ def _clip_arguments(state_clip: Norm | Value | None) -> tuple[str, float]:
 def options(
     cell: str, reverse: bool, scale: float, state_clip: Norm | Value | None, truncate: int
 ) -> tuple[str, bool, float, str, float, int]:
-    """What an op takes beside tensors, in its order."""
-    if state_clip is None:
-        return cell, reverse, scale, "none", 0.0, truncate
+    """What an op of a graph takes beside tensors, in its order."""
     return cell, reverse, scale, *_clip_arguments(state_clip), truncate
+
+
+def settings(
+    cell: str, reverse: bool, scale: float, state_clip: Norm | Value | None, truncate: int
+) -> tuple[int, float, float]:
+    """The same for an eager op, to which each argument matters: code, scale, limit of the clip (csrc/ops.cpp)."""
+    number = _CELL_NUMBERS.get(cell)
+    if number is None:
+        raise ValueError(f"seqgrad: cell must be one of {', '.join(CELLS)}, got {cell!r}")
+    if truncate < 0:
+        raise ValueError(f"seqgrad: truncate must be 0 (off) or a positive number of steps, got {truncate}")
+    code = number | reverse << 8 | truncate << 11
+    if state_clip is None:
+        return code, scale, 0.0
+    clip, limit = _clip_arguments(state_clip)
+    return code | _CLIPS.index(clip) << 9, scale, limit
+
+
+def _named(told: tuple[int, float, float]) -> tuple[str, bool, float, str, float, int]:
+    """``options`` of ``settings``."""
+    code, scale, limit = told
+    return _CELL_NAMES[code & 255], bool(code >> 8 & 1), scale, _CLIPS[code >> 9 & 3], limit, code >> 11
 
 
 def layer(
@@ -87,7 +108,7 @@ def layer(
     w_hh: Tensor,
     b_ih: Tensor | None,
     b_hh: Tensor | None,
-    h0: Tensor,
+    h0: Tensor | None = None,
     c0: Tensor | None = None,
     *,
     cell: str,
@@ -98,39 +119,92 @@ def layer(
     truncate: int = 0,
     state_clip: Norm | Value | None = None,
     tap: Tap | None = None,
-    stacked: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """One layer and direction: ``x [T, N, I]`` to ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` (LSTM, else None).
 
     ``w_ih [G*H, I]``, ``w_hh [G*H, P]``, biases ``[G*H]``, ``w_hr [P, H]``, ``h0 [N, P]``, ``c0 [N, H]``,
     ``lengths [N]`` int64, ``tap [Q, T, N]`` with Q the number of ``quantities``, or in eager code a function that takes
-    such norms. ``truncate`` 0 is off. ``stacked``: hn and cn as ``[1, N, *]``, as a layer returns them. On the CPU x
-    and out may be packed rows ``[S, *]`` of samples whose ``lengths`` fall.
+    such norms. ``truncate`` 0 is off. States may have one axis more, ``[1, N, *]``, as a layer of torch.nn holds them,
+    or be left out: they are zeros then; hn and cn come ``[1, N, *]`` in both cases. On the CPU x and out may be packed
+    rows ``[S, *]`` of samples whose ``lengths`` fall.
     """
-    settings = options(cell, reverse, scale, state_clip, truncate)
-    tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
-    file = None
-    if tap is not None and not isinstance(tap, Tensor):
-        file, (tap, _) = tap, handle(x.device)
-    save = torch.is_grad_enabled() and any_wants_grad(w_ih, *tensors, tap)
-    cn: Tensor | None
     if torch.compiler.is_compiling():
-        # An exported program is there to be run: where it is trained all the same, the backward pays.
-        kept = save and not _graph_tap.exporting()
-        out, hn, cn, _ = torch.ops.seqgrad.forward.default(*tensors, lengths, tap, *settings, kept)
-        ends = (hn, cn if CELLS[cell].states == 2 else None)
-        return (out, *[None if end is None else end.unsqueeze(0) for end in ends]) if stacked else (out, *ends)
-    if save:
-        out, hn, *rest = _apply_layer(*tensors, tap, (lengths, settings, stacked, file))
-        cn = rest[0] if rest else None
+        tensors = x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0
+        return _in_a_graph(tensors, lengths, tap, options(cell, reverse, scale, state_clip, truncate))
+    if x.dim() == 2 and lengths is None:
+        raise ValueError(f"seqgrad: input must have shape [T, N, I], got {list(x.shape)}")
+    told = settings(cell, reverse, scale, state_clip, truncate)
+    out, hn, cn = eager(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, told, tap)
+    assert hn is not None
+    return out, hn, cn
+
+
+def eager(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    w_hr: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    lengths: Tensor | None,
+    told: tuple[int, float, float],
+    tap: Tap | None = None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """``layer`` in eager code, for callers in a hurry, ``told`` the ``settings``.
+
+    Also a single step, ``x [N, I]`` and states ``[N, *]``: then out is the new h, and there is no hn.
+    """
+    file = None
+    if tap is not None:
+        if isinstance(tap, Tensor):
+            if x.dim() == 3:
+                cell, _, _, clip, *_ = _named(told)
+                _check_tap(tap, x, CELLS[cell], clip != "none")
+        else:
+            file, tap = tap, handle(x.device)[0]
+    if torch.is_grad_enabled() and any_wants_grad(w_ih, x, w_hh, b_ih, b_hh, w_hr, h0, c0, tap):
+        found = _apply_layer(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, tap, (lengths, told, file))
     else:
-        out, hn, cn, _ = _below_autograd(*tensors, lengths, tap, *settings, False)
-        cn = None if c0 is None else cn
-        if stacked:
-            _stack_in_place(hn, cn)
+        found = _EAGER(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, *told, False)
     if _waiting.value:
         _warn()
-    return out, hn, cn
+    return found[0], found[1], found[2]
+
+
+def _in_a_graph(
+    tensors: tuple[Any, ...], lengths: Tensor | None, tap: Any, told: tuple[Any, ...]
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """``layer`` while a graph is traced: the op that it will hold."""
+    *front, h0, c0 = tensors
+    h0, c0, stacked = flat_states(tensors[0], tensors[2], h0, c0, lengths, told[0])
+    save = torch.is_grad_enabled() and any_wants_grad(*tensors, tap)
+    # An exported program is there to be run: where it is trained all the same, the backward pays.
+    kept = save and not _graph_tap.exporting()
+    out, hn, cn, _ = torch.ops.seqgrad.forward.default(*front, h0, c0, lengths, tap, *told, kept)
+    found = out, hn, None if c0 is None else cn
+    return stack(*found) if stacked else found
+
+
+def flat_states(
+    x: Tensor, w_hh: Tensor, h0: Tensor | None, c0: Tensor | None, lengths: Tensor | None, cell: str
+) -> tuple[Tensor, Tensor | None, bool]:
+    """``h0 [N, P]`` and ``c0 [N, H]`` as the ops of a graph take them, and whether hn and cn shall be ``[1, N, *]``."""
+    if h0 is not None:
+        if h0.dim() == 2:
+            return h0, c0, False
+        return h0.squeeze(0), None if c0 is None else c0.squeeze(0), True
+    samples = x.shape[1] if x.dim() == 3 or lengths is None else lengths.shape[0]
+    info = CELLS[cell]
+    if info.states == 2:
+        c0 = x.new_zeros(samples, w_hh.shape[0] // info.gates)
+    return x.new_zeros(samples, w_hh.shape[1]), c0, True
+
+
+def stack(out: Tensor, hn: Tensor, cn: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Final states ``[N, *]`` as ``[1, N, *]``."""
+    return out, hn.unsqueeze(0), None if cn is None else cn.unsqueeze(0)
 
 
 @cache
@@ -145,43 +219,7 @@ def handle(device: torch.device) -> tuple[Tensor, torch.autograd.graph.Node]:
         return handle, torch.autograd.graph.get_gradient_edge(handle).node
 
 
-def _stack_in_place(hn: Tensor, cn: Tensor | None) -> None:
-    """``[1, N, *]`` of tensors that nobody has seen yet: a view would be a node of the graph, which takes time."""
-    hn.unsqueeze_(0)
-    if cn is not None:
-        cn.unsqueeze_(0)
-
-
-def step(
-    x: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    h0: Tensor,
-    c0: Tensor | None,
-    cell: str,
-    scale: float,
-) -> list[Tensor]:
-    """One time step of a cell without options: ``x [N, I]`` and states ``[N, H]`` to the one or two next states.
-
-    Eager mode alone: its ops are for nobody to trace. The rest as for ``layer``.
-    """
-    number = _NUMBERS[cell]
-    if torch.is_grad_enabled() and any_wants_grad(w_ih, w_hh, x, h0, c0, b_ih, b_hh):
-        found = _apply_step(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale)
-        new = [found] if c0 is None else [*found]
-    else:
-        hn, cn, _ = _STEP(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale, False)
-        new = [hn] if cn is None else [hn, cn]
-    if _waiting.value:
-        _warn()
-    return new
-
-
-def any_wants_grad(first: Tensor, *tensors: Tensor | None) -> bool:
-    if first.requires_grad:
-        return True
+def any_wants_grad(*tensors: Tensor | None) -> bool:
     for t in tensors:  # noqa: SIM110 - twice as fast as any() of a generator
         if t is not None and t.requires_grad:
             return True
@@ -199,11 +237,14 @@ def _check_devices(x: Tensor, **others: Tensor | None) -> None:
             raise ValueError(f"seqgrad: {name} must be on the same device as the input, {x.device}, got {t.device}")
 
 
-def _check_tap(tap: Tensor, shape: list[int], dtype: torch.dtype) -> None:
-    """The native check, for fake kernels. Symbolic sizes are left to the native one: a comparison would be a guard."""
+def _check_tap(tap: Tensor, x: Tensor, info: Cell, clipped: bool) -> None:
+    """What the op of a graph checks itself. Symbolic sizes are left to it: a comparison here would be a guard."""
+    shape, dtype = [info.states + 1 + clipped, *x.shape[:-1]], _arithmetic(x)
     if tap.dtype != dtype:
         raise ValueError(f"seqgrad: tap must be {str(dtype)[6:]}, got {str(tap.dtype)[6:]}")
-    if tap.dim() != 3 or tap.shape[0] != shape[0]:
+    symbolic = torch.SymInt in [type(n) for n in shape]
+    right = tap.dim() == 3 and tap.shape[0] == shape[0] if symbolic else list(tap.shape) == shape
+    if not right:
         raise ValueError(f"seqgrad: tap must have shape {shape}, got {list(tap.shape)}")
 
 
@@ -231,7 +272,7 @@ def _(
     rows, batch = x.shape[:-1], h0.shape[0]  # T and N, or S of packed rows
     info = CELLS[cell]
     if tap is not None and x.dim() == 3:
-        _check_tap(tap, [info.states + 1 + (clip != "none"), *rows], _arithmetic(x))
+        _check_tap(tap, x, info, clip != "none")
     hidden, width = w_hh.shape[0] // info.gates, w_hh.shape[1]
     cn = x.new_empty((batch, hidden) if info.states == 2 else (0,))
     saved = x.new_empty((*rows, info.saved, hidden) if save else (0,), dtype=_arithmetic(x))
@@ -275,6 +316,69 @@ def _(
     return (like(x, need_input), *weights, like(h0, True), like(c0, True), measured)
 
 
+@torch.library.register_fake("seqgrad::eager")
+def _(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    w_hr: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    lengths: Tensor | None,
+    code: int,
+    scale: float,
+    clip_limit: float,
+    save: bool,
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    _check_devices(x, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh, w_hr=w_hr, h0=h0, c0=c0, lengths=lengths)
+    info, rows, single = CELLS[_CELL_NAMES[code & 255]], x.shape[:-1], x.dim() == 2 and lengths is None
+    hidden, width = w_hh.shape[0] // info.gates, w_hh.shape[1]
+    states = (lengths.shape[0],) if lengths is not None else rows[-1:]
+    if not single and (h0 is None or h0.dim() == 3):
+        states = (1, *states)
+    hn = None if single else x.new_empty(*states, width)
+    cn = x.new_empty(*states, hidden) if info.states == 2 else None
+    saved = x.new_empty((*rows, info.saved, hidden), dtype=_arithmetic(x)) if save else None
+    return x.new_empty(*rows, width), hn, cn, saved
+
+
+@torch.library.register_fake("seqgrad::eager_backward")
+def _(
+    grad_out: Tensor | None,
+    grad_hn: Tensor | None,
+    grad_cn: Tensor | None,
+    out: Tensor,
+    saved: Tensor,
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None,
+    b_hh: Tensor | None,
+    w_hr: Tensor | None,
+    h0: Tensor | None,
+    c0: Tensor | None,
+    lengths: Tensor | None,
+    code: int,
+    scale: float,
+    clip_limit: float,
+    wanted: int,
+) -> tuple[Tensor | None, ...]:
+    needed = (wanted & 1, *[wanted & 2] * 5, True, True)
+    found = [
+        x.new_empty(t.shape) if need and t is not None else None
+        for t, need in zip((x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0), needed, strict=True)
+    ]
+    measured = None
+    if wanted & 4:
+        samples = x.shape[-2] if lengths is None else lengths.shape[0]
+        steps = x.shape[0] if x.dim() == 3 else torch.library.get_ctx().new_dynamic_size()
+        cell, _, _, clip, *_ = _named((code, scale, clip_limit))
+        measured = x.new_empty(CELLS[cell].states + 1 + (clip != "none"), steps, samples, dtype=_arithmetic(x))
+    return (*found, measured)
+
+
 # Positions of the differentiable inputs among the arguments of each op.
 _FORWARD_TENSORS = 8  # x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0
 _BACKWARD_FIRST = 5  # the same eight, behind grad_out, grad_hn, grad_cn, out, saved
@@ -308,75 +412,93 @@ def _forward_backward(
 torch.library.register_autograd("seqgrad::forward", _forward_backward, setup_context=_setup_forward)
 
 
-def _below_autograd(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.seqgrad.forward.default(*arguments)
-
-
 def pull(
-    settings: tuple[Any, ...],
+    told: tuple[Any, ...],
     grads: Sequence[Tensor | None],
     inputs: Sequence[Tensor | None],
     wanted: tuple[bool, bool, bool],
 ) -> tuple[Any, ...]:
-    """Gradients of the eight inputs, then the norms.
+    """Gradients of the eight inputs, then the norms, by the op of a graph or what a transform needs instead.
 
-    ``inputs`` as forward saved them: the eight, lengths, out, ``saved [T, N, S, H]``. ``wanted``: of x, of weights,
-    the norms.
+    ``told`` as ``options`` gives it; ``inputs`` the eight, lengths, out and ``saved [T, N, S, H]``; ``wanted``: of x,
+    of weights, the norms.
     """
     out, saved = inputs[9:]
     given = inputs[:9]
     assert out is not None and saved is not None
     if _func.active():
-        found = _func.gradients(grads, out, saved, given, settings, wanted)
+        found = _func.gradients(grads, out, saved, given, told, wanted)
     elif torch.is_grad_enabled():  # create_graph
-        found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *settings, *wanted)
+        found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *told, *wanted)
     else:
         with torch._C._AutoDispatchBelowAutograd():
-            found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *settings, *wanted)
-    if _waiting.value:
-        _warn()
+            found = torch.ops.seqgrad.backward.default(*grads, out, saved, *given, *told, *wanted)
     *gradients, norms = found
     return (*gradients, norms.detach() if wanted[2] and norms is not None else None)
 
 
 class _Layer(torch.autograd.Function):
-    """The two functions registered above, by a shorter road.
+    """The eager ops, by a shorter road than torch.library's general one, which compiled code takes.
 
-    torch.library's general one, which compiled code takes, costs an eager call more time than a small layer does. What
-    backward needs and nobody else is kept by ``ctx`` alone: each output of a Function costs a microsecond.
+    That costs a call more time than a small layer does. What backward needs and nobody else is kept by ``ctx`` alone:
+    each output of a Function costs a microsecond.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, w_hr: Any, h0: Tensor, c0: Any, tap: Any,
+        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, w_hr: Any, h0: Any, c0: Any, tap: Any,
         fixed: tuple[Any, ...],
-    ) -> tuple[Tensor, ...]:  # fmt: skip
-        lengths, settings, stacked, file = ctx.fixed = fixed
-        inputs = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths)
-        out, hn, cn, saved = _below_autograd(*inputs, tap if file is None else None, *settings, True)
-        ctx.save_for_backward(*inputs, out, saved)
+    ) -> tuple[Any, ...]:  # fmt: skip
+        lengths, told, _ = ctx.fixed = fixed
+        out, hn, cn, saved = _EAGER(x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, *told, True)
+        ctx.save_for_backward(out, saved, x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths)
         ctx.set_materialize_grads(False)
-        if stacked:
-            _stack_in_place(hn, None if c0 is None else cn)
-        return (out, hn) if c0 is None else (out, hn, cn)
+        return out, hn, cn
 
     @staticmethod
     def backward(
-        ctx: Any, grad_out: Tensor | None, grad_hn: Tensor | None, grad_cn: Tensor | None = None
-    ) -> tuple[Any, ...]:
-        needs = ctx.needs_input_grad
-        _, settings, stacked, file = ctx.fixed
-        if stacked:
-            grad_hn = None if grad_hn is None else grad_hn.squeeze(0)
-            grad_cn = None if grad_cn is None else grad_cn.squeeze(0)
-        inputs = ctx.saved_tensors
-        record = needs[8] if file is None else will_run(handle(inputs[0].device)[1])
-        *found, norms = pull(settings, (grad_out, grad_hn, grad_cn), inputs, (needs[0], True in needs[1:6], record))
-        if file is not None:
-            file(norms)
-            norms = None
-        return (*[g if need else None for g, need in zip(found, needs, strict=False)], norms, None)
+        ctx: Any, grad_out: Tensor | None, grad_hn: Tensor | None, grad_cn: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        needs, saved = ctx.needs_input_grad, ctx.saved_tensors
+        _, told, file = ctx.fixed
+        record = needs[8] if file is None else will_run(handle(saved[0].device)[1])
+        weights = True in needs[1:6]
+        if torch.is_grad_enabled() or _func.active() or _func.by_legacy_vmap(grad_out, grad_hn, grad_cn):
+            found = _differentiably((grad_out, grad_hn, grad_cn), saved, told, (needs[0], weights, record))
+        else:
+            found = _EAGER_BACKWARD(grad_out, grad_hn, grad_cn, *saved, *told, needs[0] | weights << 1 | record << 2)
+        if _waiting.value:
+            _warn()
+        if file is None:
+            return (*found, None)
+        file(found[8])
+        return (*found[:8], None, None)
+
+
+def _differentiably(
+    grads: tuple[Tensor | None, ...],
+    saved_tensors: Sequence[Any],
+    told: tuple[int, float, float],
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, ...]:
+    """The eager backward by the ops of a graph, which know double backward and transforms."""
+    out, saved, x, *weights, h0, c0, lengths = saved_tensors
+    named = _named(told)
+    given = [x, *weights, h0, c0]
+    single = x.dim() == 2 and lengths is None
+    if single:
+        x, out, saved, grads = x.unsqueeze(0), out.unsqueeze(0), saved.unsqueeze(0), (None, grads[0], grads[2])
+    h0, c0, stacked = flat_states(x, weights[1], h0, c0, lengths, named[0])
+    if stacked and not single:
+        grads = (grads[0], *[None if g is None else g.squeeze(0) for g in grads[1:]])
+    *found, norms = pull(named, grads, (x, *weights, h0, c0, lengths, out, saved), wanted)
+    needed = (wanted[0], *[wanted[1]] * 5, True, True)
+    found = [g if need and t is not None else None for g, t, need in zip(found, given, needed, strict=True)]
+    if single and found[0] is not None:
+        found[0] = found[0].squeeze(0)
+    if stacked:
+        found[6:] = [None if g is None else g.unsqueeze(0) for g in found[6:]]
+    return (*found, norms)
 
 
 def saved_by(out: Tensor) -> Tensor | None:
@@ -388,56 +510,12 @@ def saved_by(out: Tensor) -> Tensor | None:
     hooked = torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
     if hooked or getattr(node, "_forward_cls", None) is not _Layer:
         return None
-    saved: Tensor = node.saved_tensors[-1]  # type: ignore[union-attr]
+    saved: Tensor = node.saved_tensors[1]  # type: ignore[union-attr]
     return saved
-
-
-class _Step(torch.autograd.Function):
-    """``step`` and its backward; double backward and batches of gradients go to the ops of a whole layer."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any, h0: Tensor, c0: Any, number: int,
-        scale: float,
-    ) -> Any:  # fmt: skip
-        h, c, saved = _STEP(x, w_ih, w_hh, b_ih, b_hh, h0, c0, number, scale, True)
-        ctx.save_for_backward(h, saved, x, w_ih, w_hh, b_ih, b_hh, h0, c0)
-        ctx.options = number, scale
-        if c is None:
-            return h
-        ctx.set_materialize_grads(False)
-        return h, c
-
-    @staticmethod
-    def backward(ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None = None) -> tuple[Any, ...]:
-        needs = ctx.needs_input_grad
-        weights = needs[1] or needs[2] or needs[3] or needs[4]
-        if torch.is_grad_enabled() or _func.active() or _func.by_legacy_vmap(grad_h, grad_c):
-            found = _step_differentiably(ctx, grad_h, grad_c, (needs[0], weights, False))
-        else:
-            found = _STEP_BACKWARD(grad_h, grad_c, *ctx.saved_tensors, *ctx.options, needs[0], weights)
-        if _waiting.value:
-            _warn()
-        if weights and not (needs[1] and needs[2]):
-            found = [g if need else None for g, need in zip(found, needs, strict=False)]
-        return (*found, None, None)
-
-
-def _step_differentiably(
-    ctx: Any, grad_h: Tensor | None, grad_c: Tensor | None, wanted: tuple[bool, bool, bool]
-) -> list[Tensor | None]:
-    h, saved, x, w_ih, w_hh, b_ih, b_hh, h0, c0 = ctx.saved_tensors
-    number, scale = ctx.options
-    inputs = (x.unsqueeze(0), w_ih, w_hh, b_ih, b_hh, None, h0, c0, None, h.detach().unsqueeze(0), saved)
-    settings = options(list(CELLS)[number], False, scale, None, 0)
-    dx, dw_ih, dw_hh, db_ih, db_hh, _, dh0, dc0, _ = pull(settings, (None, grad_h, grad_c), inputs, wanted)
-    found = [dx.squeeze(0) if wanted[0] else None, dw_ih, dw_hh, db_ih, db_hh, dh0, dc0]
-    return [g if need else None for g, need in zip(found, ctx.needs_input_grad, strict=False)]
 
 
 # Past Function.apply, which is there for torch.func: under its transforms _func.py is in charge.
 _apply_layer: Callable[..., Any] = super(torch.autograd.Function, _Layer).apply
-_apply_step: Callable[..., Any] = super(torch.autograd.Function, _Step).apply
 
 
 def _setup_backward(ctx: Any, inputs: Sequence[Any], output: tuple[Tensor, ...]) -> None:

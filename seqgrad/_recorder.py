@@ -306,14 +306,15 @@ def watch(
     x: Tensor,
     out: Tensor,
     ends: Sequence[Tensor | None],
-    h0: Tensor,
+    h0: Tensor | None,
     weights: Sequence[Tensor | None],
     lengths: Tensor | None = None,
     reverse: bool = False,
 ) -> None:
-    """Show a forward that just ran to whoever watches it. Costs one read where nobody does."""
+    """Show a forward that just ran to whoever watches it, ``h0`` as it was given. Costs one read where nobody does."""
     if not _watching:
         return
+    h0, _, _ = _ops.flat_states(x, weights[1], h0, None, lengths, cell)  # type: ignore[arg-type]
     if torch.compiler.is_compiling():
         _graph_tap.watch(module, series, cell, x, out, ends, h0, weights, lengths, reverse)
         return

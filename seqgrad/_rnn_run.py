@@ -77,7 +77,7 @@ def run(
     series: str,
     x: Tensor,
     weights: Weights,
-    h0: Tensor,
+    h0: Tensor | None,
     c0: Tensor | None,
     *,
     cell: str,
@@ -86,12 +86,11 @@ def run(
     reverse: bool = False,
     truncate: int = 0,
     state_clip: Norm | Value | None = None,
-    stacked: bool = False,
     rows: PackedRows | None = None,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """``x [T, N, I]`` through one layer and direction: ``out [T, N, P]``, ``hn [N, P]``, ``cn [N, H]`` or None.
 
-    ``stacked``: hn and cn as ``[1, N, *]``. With ``rows``, x and out are packed: ``[S, *]``.
+    States as for ``_ops.layer``. With ``rows``, x and out are packed: ``[S, *]``.
     """
     w_ih, w_hh, b_ih, b_hh, w_hr = weights
     transformed = _func.active()
@@ -107,28 +106,30 @@ def run(
                 "jacrev), not in forward-mode AD (jvp, jacfwd, linearize), nor where torch.compile traces torch.func; "
                 "pass state_clip=None there"
             )
+        h0, c0, stacked = _ops.flat_states(x, w_hh, h0, c0, lengths, cell)
         result = _reference.layer(
             x, w_ih, w_hh, b_ih, b_hh, h0, c0,
             cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
         )  # fmt: skip
         found = result.out, result.hn, result.cn
-        return _stack(*found) if stacked else found
+        return _ops.stack(*found) if stacked else found
     if x.device.type not in _DEVICES:
         raise NotImplementedError(_why_not_on(x.device))
     options = _ops.options(cell, reverse, scale, state_clip, truncate)
     if transformed or (not is_compiling() and _C._is_tracing()):  # Dynamo cannot trace the last question
+        h0, c0, stacked = _ops.flat_states(x, w_hh, h0, c0, lengths, cell)
         tensors = (x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0)
         found = (
             _func.layer((*tensors, lengths), options) if transformed else _jit.traced_layer(tensors, lengths, options)
         )
-        return _stack(*found) if stacked else found
+        return _ops.stack(*found) if stacked else found
     tap = None
     if _recorder.on():
         tap = tap_for(module, series, x, cell=cell, state_clip=state_clip, lengths=lengths, rows=rows, reverse=reverse)
     return _ops.layer(
         x, w_ih, w_hh, b_ih, b_hh, h0, c0,
         cell=cell, lengths=lengths, w_hr=w_hr, scale=scale, reverse=reverse, truncate=truncate,
-        state_clip=state_clip, tap=tap, stacked=stacked,
+        state_clip=state_clip, tap=tap,
     )  # fmt: skip
 
 
@@ -148,10 +149,6 @@ def tap_for(
     known = rows.users_lengths() if rows else lengths
     tap = make_tap(module, series, cell=cell, state_clip=state_clip, x=x, lengths=known, reverse=reverse)
     return rows.in_users_order(tap) if rows and callable(tap) else tap
-
-
-def _stack(out: Tensor, hn: Tensor, cn: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    return out, hn.unsqueeze(0), None if cn is None else cn.unsqueeze(0)
 
 
 def _why_not_on(device: torch.device) -> str:

@@ -30,24 +30,22 @@ def through_layers(
     ``states``: h, or h and c, ``[L * D, N, *]``; none for zeros. ``weights``: of each layer and direction.
     """
     rows = packing if isinstance(packing, PackedRows) else None
-    samples = rows.samples if rows else x.size(1)
     options: dict[str, Any] = {
         "cell": cell, "lengths": lengths, "scale": module.residual_scale, "truncate": module.truncate or 0,
         "state_clip": module.state_clip, "rows": rows,
     }  # fmt: skip
     together = module.bidirectional and _goes_together(module, x, weights)
     step = _both_directions if together else _each_direction
-    final: list[Sequence[Tensor | None]] = []  # hn and cn: [2, N, *] of both directions, else of each [N, *]
-    zeros = () if states else module._zeros(x, 2, samples) if together else module._zeros(x, samples)
+    final: list[Sequence[Tensor | None]] = []  # hn and cn: [2, N, *] of both directions, else of each [1, N, *]
     for layer in range(module.num_layers):
-        x, ends = step(module, layer, x, weights, states, zeros, options)
+        x, ends = step(module, layer, x, weights, states, options)
         final += ends
         if module.dropout and module.training and layer < module.num_layers - 1:
             x = _drop(x, module.dropout, packing)
     columns: list[tuple[Any, ...]] = [c for c in zip(*final, strict=True) if c[0] is not None]
     if len(final) == 1:
         return x, [c[0] for c in columns]
-    return x, [torch.cat(c) if together else torch.stack(c) for c in columns]
+    return x, [torch.cat(c) for c in columns]
 
 
 _Ends = list[Sequence[Tensor | None]]
@@ -55,17 +53,15 @@ _Ends = list[Sequence[Tensor | None]]
 
 def _each_direction(
     module: _Layer, layer: int, x: Tensor, weights: Sequence[Weights], states: Sequence[Tensor],
-    zeros: Sequence[Tensor], options: dict[str, Any],
+    options: dict[str, Any],
 ) -> tuple[Tensor, _Ends]:  # fmt: skip
     directions, single = 2 if module.bidirectional else 1, len(weights) == 1
     outs: list[Tensor] = []
     ends: _Ends = []
     for d in range(directions):
         k, series = layer * directions + d, f"l{layer}{'_reverse' if d else ''}"
-        h0, *more = [s.squeeze(0) if single else s[k] for s in states] or zeros
-        out, *state = _rnn_run.run(
-            module, series, x, weights[k], h0, more[0] if more else None, reverse=bool(d), stacked=single, **options
-        )
+        h0, c0 = [s if single or s is None else s[k : k + 1] for s in (*states, None, None)[:2]]
+        out, *state = _rnn_run.run(module, series, x, weights[k], h0, c0, reverse=bool(d), **options)
         if _recorder.on():
             _recorder.watch(
                 module, series, cell=options["cell"], x=x, out=out, ends=state, h0=h0, weights=weights[k],
@@ -86,12 +82,13 @@ def _goes_together(module: _Layer, x: Tensor, weights: Sequence[Weights]) -> boo
 
 def _both_directions(
     module: _Layer, layer: int, x: Tensor, weights: Sequence[Weights], states: Sequence[Tensor],
-    zeros: Sequence[Tensor], options: dict[str, Any],
+    options: dict[str, Any],
 ) -> tuple[Tensor, _Ends]:  # fmt: skip
     k = 2 * layer
     ahead, back = weights[k : k + 2]
     names = f"l{layer}", f"l{layer}_reverse"
-    h0, *more = [s[k : k + 2] for s in states] or zeros
+    samples = options["rows"].samples if options["rows"] else x.size(1)
+    h0, *more = [s[k : k + 2] for s in states] if states else module._zeros(x, 2, samples)
     recorded, taps = _recorder.on(), None
     if recorded:
         taps = [_rnn_run.tap_for(module, name, x, reverse=name is names[1], **options) for name in names]

@@ -154,6 +154,7 @@ class _Layer(Unscriptable, RNNBase):
     def _quick_forward(self, input: Tensor, hx: Any) -> tuple[Tensor, Any] | None:
         """The same without a question asked; None if anything is odd, for the careful way to take or to explain."""
         states: Sequence[Any] = ()
+        final: list[Any]
         if hx is not None:
             two = self.mode == "LSTM"
             if isinstance(hx, Tensor) is two or (two and len(hx) != 2):
@@ -175,12 +176,9 @@ class _Layer(Unscriptable, RNNBase):
                 cell, clip, tap = self._cells[self.mode], self.state_clip, None
                 if recorded:
                     tap = _recorder.make_tap(self, "l0", cell=cell, state_clip=clip, x=x, lengths=None, reverse=False)
-                h0, *more = [s.squeeze(0) for s in states] or self._zeros(x, x.size(1))
-                out, *ends = _ops.layer(
-                    x, *groups[0][:4], h0, more[0] if more else None, w_hr=groups[0].w_hr, cell=cell, tap=tap,
-                    scale=self.residual_scale, truncate=self.truncate or 0, state_clip=clip, stacked=True,
-                )  # fmt: skip
-                final = [end for end in ends if end is not None]
+                h0, c0 = (*states, None, None)[:2]
+                told = _ops.settings(cell, False, self.residual_scale, clip, self.truncate or 0)
+                out, *final = _ops.eager(x, *groups[0], h0, c0, None, told, tap)
                 if tap is not None:
                     _recorder.watch(
                         self, "l0", cell=cell, x=x, out=out, ends=final, h0=h0, weights=groups[0], reverse=False

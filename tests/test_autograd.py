@@ -161,6 +161,36 @@ def test_opcheck_without_anything_optional(cell: str, clip: Norm | Value | None,
     torch.library.opcheck(torch.ops.seqgrad.backward.default, back, test_utils=checks)
 
 
+@pytest.mark.parametrize("states", ["flat", "stacked", "left out"])
+@by_option
+def test_opcheck_of_the_eager_ops(cell: str, clip: Norm | Value | None, options: dict[str, Any], states: str) -> None:
+    """They have no autograd of their own: seqgrad._ops gives it to them."""
+    args = [t.detach() if isinstance(t, Tensor) else t for t in forward_arguments(cell, clip, **options)]
+    _, reverse, scale, _, _, truncate, _ = args[10:]
+    told = _ops.settings(cell, reverse, scale, clip, truncate)
+    if states != "flat":
+        args[6:8] = [None if t is None or states == "left out" else t.unsqueeze(0) for t in args[6:8]]
+    inputs, checks = args[:9], ("test_schema", "test_faketensor")
+    forward, backward = torch.ops.seqgrad.eager.default, torch.ops.seqgrad.eager_backward.default
+    for save in (False, True):
+        torch.library.opcheck(forward, (*inputs, *told, save), test_utils=checks)
+    out, hn, cn, saved = forward(*inputs, *told, True)
+    for wanted in (0, 7):
+        torch.library.opcheck(backward, (out, hn, cn, out, saved, *inputs, *told, wanted), test_utils=checks)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_opcheck_of_a_single_eager_step(cell: str) -> None:
+    t = {name: None if v is None else v.detach() for name, v in make(cell, SMALL).tensors.items()}
+    inputs = [t["x"][0], *[t[k] for k in ("w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "h0", "c0")], None]
+    told, checks = _ops.settings(cell, False, 1.0, None, 0), ("test_schema", "test_faketensor")
+    forward, backward = torch.ops.seqgrad.eager.default, torch.ops.seqgrad.eager_backward.default
+    h, hn, c, saved = forward(*inputs, *told, True)
+    assert hn is None
+    torch.library.opcheck(forward, (*inputs, *told, True), test_utils=checks)
+    torch.library.opcheck(backward, (h, None, c, h, saved, *inputs, *told, 3), test_utils=checks)
+
+
 @pytest.mark.parametrize("cell", CELLS)
 def test_compiles_to_one_graph_with_the_norms_in_it(cell: str) -> None:
     problem = make(cell, SMALL, ragged=True).to(torch.float32)

@@ -40,13 +40,16 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("gru", {"b_ih": torch.zeros(5)}, "b_ih must have shape [15], got [5]"),
     ("gru", {"b_hh": torch.zeros(15, 1)}, "b_hh must have shape [15], got [15, 1]"),
     ("gru", {"b_hh": torch.zeros(15).bfloat16()}, "b_hh must be float32, got bfloat16"),
-    ("gru", {"h0": torch.zeros(1, 2, 5)}, "h0 must have shape [2, 5], got [1, 2, 5]"),
+    ("gru", {"h0": torch.zeros(1, 3, 5)}, "h0 must have shape [1, 2, 5], got [1, 3, 5]"),
+    ("gru", {"h0": torch.zeros(5)}, "h0 must have shape [2, 5], got [5]"),
     ("gru", {"h0": torch.zeros(3, 5)}, "h0 must have shape [2, 5], got [3, 5]"),
     ("gru", {"h0": torch.zeros(2, 5).int()}, "h0 must be float32, got int32"),
     ("gru", {"c0": torch.zeros(2, 5)}, "c0 must be given for LSTM and only there"),
     ("gru", {"w_hr": torch.zeros(3, 5)}, "w_hr (proj_size) is for LSTM only"),
     ("lstm", {"c0": None}, "c0 must be given for LSTM and only there"),
     ("lstm", {"c0": torch.zeros(2, 4)}, "c0 must have shape [2, 5], got [2, 4]"),
+    ("lstm", {"c0": torch.zeros(1, 2, 5)}, "c0 must have shape [2, 5], got [1, 2, 5]"),
+    ("lstm", {"h0": None}, "c0 must be given for LSTM and only there"),
     ("lstm", {"w_hr": torch.zeros(3, 5)}, "w_hr must have shape [5, 5], got [3, 5]"),
     ("lstm", {"w_hh": torch.zeros(20, 3)}, "w_hh must have shape [4*H, H], got [20, 3]"),
     ("gru", {"tap": torch.zeros(2, 3, 3)}, "tap must have shape [2, 3, 2], got [2, 3, 3]"),
@@ -103,6 +106,20 @@ def test_state_clip_of_another_kind_is_a_type_error() -> None:
 def test_the_raw_op_checks_the_kind_of_clip() -> None:
     with pytest.raises(ValueError, match=r"^seqgrad: state_clip must be none, norm or value, got 'both'$"):
         torch.ops.seqgrad.forward(*raw()[:12], 1.0, "both", 1.0, 0, False)
+
+
+@pytest.mark.parametrize("code", [-1, 255, 3 << 9])
+def test_the_eager_op_checks_its_code(code: int) -> None:
+    with pytest.raises(ValueError, match=rf"^seqgrad: code holds no cell and clip, got {code}$"):
+        torch.ops.seqgrad.eager(*raw()[:9], code, 1.0, 0.0, False)
+
+
+def test_a_graph_takes_states_without_a_further_axis() -> None:
+    """What it returns is [N, *], as its fake kernel says."""
+    args = raw("gru")
+    args[6] = args[6].unsqueeze(0)
+    with pytest.raises(ValueError, match=re.escape("h0 must have shape [2, 5], got [1, 2, 5]")):
+        torch.ops.seqgrad.forward(*args)
 
 
 def raw(cell: str = "lstm") -> list[Any]:

@@ -244,6 +244,64 @@ def test_nothing_is_saved_when_nothing_needs_a_gradient(cell: str) -> None:
     assert raw[3].numel() == 0
 
 
+@pytest.mark.parametrize("record", [False, True], ids=["plain", "recorded"])
+@pytest.mark.parametrize(("cell", "option"), CASES)
+def test_the_ops_of_a_graph_give_the_bits_of_eager_code(cell: str, option: str, record: bool) -> None:
+    kwargs = {**OPTIONS[option], **({"proj": 4} if "proj" in OPTIONS[option] else {})}
+    problem = make(cell, Shape(6, 3, 5, 9), **kwargs).to(torch.float32)
+    eager = solve(problem, record=record)
+    t = problem.tensors
+    inputs = [t[k] for k in ("x", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "h0", "c0")]
+    told = _ops.options(cell, problem.reverse, problem.scale, problem.state_clip, problem.truncate)
+    out, hn, cn, saved = torch.ops.seqgrad.forward(*inputs, problem.lengths, None, *told, True)
+    *grads, norms = torch.ops.seqgrad.backward(
+        *problem.grads, out, saved, *inputs, problem.lengths, *told, True, True, record
+    )
+    names = ("x", "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "h0", "c0")
+    found = {"out": out, "hn": hn, "cn": cn, **{f"d{name}": g for name, g in zip(names, grads, strict=True)}}
+    found |= dict(zip(_ops.quantities(cell, problem.state_clip), norms, strict=False))
+    absent = found.keys() - eager.keys()
+    assert absent <= {"cn", "db_ih", "db_hh", "dw_hr", "dc0"}
+    assert all(found.pop(name).numel() == 0 for name in absent)
+    same_bits(found, eager)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_states_may_be_stacked_or_left_out(cell: str) -> None:
+    """Three ways to begin at zero give the same bits; final states and gradients come in the form of the states."""
+    two = cell == "lstm"
+    problem = make(cell, Shape(5, 3, 4, 9), ragged=True, proj=4 if two else 0).to(torch.float32)
+    t = problem.tensors
+    flat = {name: torch.zeros_like(t[name]) for name in (("h0", "c0") if two else ("h0",))}
+    forms: dict[str, dict[str, Any]] = {
+        "flat": flat,
+        "stacked": {name: s.unsqueeze(0) for name, s in flat.items()},
+        "left out": dict.fromkeys(flat),
+    }
+    answers = {}
+    for form, states in forms.items():
+        leaves = {n: None if v is None else v.clone().requires_grad_() for n, v in {**t, **states}.items()}
+        out, hn, cn = _ops.layer(**leaves, cell=cell, lengths=problem.lengths)
+        leading = (3,) if form == "flat" else (1, 3)
+        assert hn.shape[:-1] == leading and (cn.shape[:-1] == leading if two else cn is None)
+        ends = [hn, cn] if two else [hn]
+        given = [g.view_as(end) for g, end in zip(problem.grads[1:], ends, strict=False)]
+        asked = {name: leaf for name, leaf in leaves.items() if leaf is not None}
+        for create_graph in (False, True):  # by the eager op, and by those of a graph
+            loss_grads = [problem.grads[0], *given]
+            found = torch.autograd.grad(
+                [out, *ends], list(asked.values()), loss_grads, retain_graph=True, create_graph=create_graph
+            )
+            assert all(g.shape == leaf.shape for g, leaf in zip(found, asked.values(), strict=True))
+            answers[form, create_graph] = {
+                "out": out, "hn": hn.view(3, -1), **dict(zip(asked, found, strict=True)),
+            }  # fmt: skip
+    whole = {name: g.reshape(3, -1) if name in flat else g for name, g in answers.pop(("flat", False)).items()}
+    for answer in answers.values():
+        same_bits({name: g.reshape(3, -1) if name in flat else g for name, g in answer.items()},
+                  {name: g for name, g in whole.items() if name in answer})  # fmt: skip
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_padding_is_invisible(cell: str, dtype: torch.dtype) -> None:

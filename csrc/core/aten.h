@@ -8,6 +8,7 @@
 #include <torch/headeronly/core/ScalarType.h>
 
 #include <algorithm>
+#include <cstring>
 #include <initializer_list>
 #include <optional>
 #include <stdexcept>
@@ -126,6 +127,13 @@ inline Tensor empty_on(const Tensor& x, std::initializer_list<int64_t> shape, Sc
   }
   Tensor made(handle);
   if (x.is_cpu()) prefer_huge_pages(data(made), size_t(made.numel()) * made.element_size());
+  return made;
+}
+
+inline Tensor zeros_on(const Tensor& x, std::initializer_list<int64_t> shape) {
+  Tensor made = empty_on(x, shape, x.scalar_type());
+  if (!x.is_cpu()) torch::stable::zero_(made);
+  else if (made.numel()) std::memset(data(made), 0, size_t(made.numel()) * made.element_size());
   return made;
 }
 
