@@ -21,7 +21,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
@@ -55,12 +55,17 @@ class Look(NamedTuple):
     reverse: bool
 
 
-class Filing(NamedTuple):
+class Filing(Protocol):
     """Where the norms of one call go."""
 
-    is_open: Callable[[], bool]  # whether any block still wants them
-    arrived: Callable[[], None]  # called when a gradient reaches the call
-    file: File
+    def is_open(self) -> bool:
+        """Whether any block still wants them."""
+
+    def arrived(self) -> None:
+        """A gradient reached the call."""
+
+    def file(self, norms: Tensor) -> None:
+        """Enter the norms ``[Q, T, N]``."""
 
 
 class Records:

@@ -115,6 +115,15 @@ class Recorder:
                 self._without_grad.setdefault(key, []).append(number)
             return number
 
+    def withdraw(self, layer: str, series: str) -> None:
+        """Take back the last tracked forward of this series."""
+        key = _key(layer, series)
+        with self._lock:
+            self._forwards[key] -= 1
+            self.log.calls[key] -= 1
+            if not self.log.calls[key]:
+                del self.log.calls[key]
+
     def saw_without_grad(self, layer: str, series: str) -> bool:
         """Whether a forward of this series ran under no_grad: a checkpoint may be recomputing it."""
         return _key(layer, series) in self._without_grad
@@ -149,15 +158,11 @@ class Recorder:
                 self.log.calls[key] = self.log.calls.get(key, 0) + 1
             return backward, number
 
-    def add(self, series: Series) -> None:
-        with self._lock:
-            self.log.passes.append(series)
-
 
 def _is_complex(layer: nn.Module) -> bool:
-    for p in layer._parameters.values():  # noqa: SIM110 - twice as fast as any() of a generator
-        if p is not None and p.is_complex():
-            return True
+    for p in layer._parameters.values():
+        if p is not None:
+            return p.is_complex()  # they are of one dtype
     return False
 
 
@@ -167,9 +172,10 @@ def _key(layer: str, series: str) -> str:
 
 def current_rank() -> int | None:
     """Number of this process under torch.distributed, None where it is not in use."""
-    distributed = torch.distributed
-    return distributed.get_rank() if distributed.is_available() and distributed.is_initialized() else None
+    return torch.distributed.get_rank() if _DISTRIBUTED and torch.distributed.is_initialized() else None
 
+
+_DISTRIBUTED = torch.distributed.is_available()
 
 # A plain global, not only the context variable: off costs one read, and torch.compile can guard on it.
 _recording = False
@@ -247,21 +253,56 @@ def make_tap(
         return _graph_tap.make(module, series, cell, quantities, x, lengths, reverse)
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return None  # torch.func differentiates by itself: no backward would reach a leaf made in here
-    graded = torch.is_grad_enabled()
     kept = None if lengths is None else lengths.detach().clone()  # the caller may reuse the buffer
-    filing = _filing(module, _graph_tap.Call(series, cell, quantities, reverse, graded), kept)
-    if filing is None:
-        return None
+    return _filing(module, _graph_tap.Call(series, cell, quantities, reverse, torch.is_grad_enabled()), kept)
 
-    def tap(norms: Tensor | None) -> None:
-        filing.arrived()
+
+class Filing:
+    """Where the norms of one call go: into the records that know its layer. In eager code it is the tap itself."""
+
+    __slots__ = ("call", "lengths", "outer", "targets")
+
+    def __init__(
+        self,
+        call: _graph_tap.Call,
+        lengths: Tensor | None,
+        outer: int,
+        targets: list[tuple[Recorder, str, int | None]],
+    ) -> None:
+        self.call, self.lengths = call, lengths
+        self.outer = outer  # the backward that the forward ran in, -1 if none
+        self.targets = targets  # record, name of the layer in it, number of the call
+
+    def __call__(self, norms: Tensor | None) -> None:
+        self.arrived()
         if norms is not None:
-            filing.file(norms)
+            self.file(norms)
 
-    return tap
+    def arrived(self) -> None:
+        for recorder, _, _ in self.targets:
+            if recorder.watcher is not None:
+                recorder.watcher.gradient_arrives()
+
+    def file(self, norms: Tensor) -> None:
+        series, cell, quantities, reverse, _ = self.call
+        for recorder, layer, number in self.targets:
+            if recorder.open:
+                place = recorder.place(layer, series, number, self.outer)
+                recorder.log.passes.append(
+                    Series(layer, series, cell, reverse, quantities, norms, self.lengths, *place)
+                )
+
+    def is_open(self) -> bool:
+        return any(recorder.open for recorder, _, _ in self.targets)
+
+    def withdraw(self) -> None:
+        """The call failed: it is none."""
+        for recorder, layer, number in self.targets:
+            if number is not None:
+                recorder.withdraw(layer, self.call.series)
 
 
-def _filing(module: nn.Module, call: _graph_tap.Call, lengths: Tensor | None) -> _graph_tap.Filing | None:
+def _filing(module: nn.Module, call: _graph_tap.Call, lengths: Tensor | None) -> Filing | None:
     """Enter a call of ``module`` into all records of this context that know it: where its norms go."""
     outer = torch._C._current_graph_task_id()  # -1 outside of any backward
     found = [(r, name) for r in _active.get() if (name := r.name_of(module)) is not None]
@@ -281,21 +322,7 @@ def _filing(module: nn.Module, call: _graph_tap.Call, lengths: Tensor | None) ->
         return None
     # What a checkpoint recomputes is no new call: its number waits for a gradient (use_reentrant=False sends none).
     targets = [(r, layer, r.forward(layer, call.series, tracked=True) if outer == -1 else None) for r, layer in found]
-
-    def file(data: Tensor) -> None:
-        for recorder, layer, number in targets:
-            if recorder.open:
-                place = recorder.place(layer, call.series, number, outer)
-                recorder.add(
-                    Series(layer, call.series, call.cell, call.reverse, call.quantities, data, lengths, *place)
-                )
-
-    def arrived() -> None:
-        for recorder, _, _ in targets:
-            if recorder.watcher is not None:
-                recorder.watcher.gradient_arrives()
-
-    return _graph_tap.Filing(lambda: any(r.open for r, _, _ in targets), arrived, file)
+    return Filing(call, lengths, outer, targets)
 
 
 def watch(

@@ -165,40 +165,25 @@ class _Layer(Unscriptable, RNNBase):
                 return None
         x = input.transpose(0, 1) if self.batch_first else input
         groups = self._groups()
-        # A call that fails after all is made again, with care. Under a recorder it would have been counted by then.
-        recorded = _recorder.on()
-        if recorded and (states or not self._fits(x, groups)):
-            return None
+        cell, recorded, tap = self._cells[self.mode], _recorder.on(), None
+        if recorded and (len(groups) > 1 or not (x.is_floating_point() and self.hidden_size)):
+            return None  # a call that goes another way after all shall not be counted twice
         try:
             if len(groups) > 1:
                 out, final = self._layers(x, states, groups)
             else:
-                cell, clip, tap = self._cells[self.mode], self.state_clip, None
+                clip, (h0, c0) = self.state_clip, (*states, None, None)[:2]
                 if recorded:
                     tap = _recorder.make_tap(self, "l0", cell=cell, state_clip=clip, x=x, lengths=None, reverse=False)
-                h0, c0 = (*states, None, None)[:2]
                 told = _ops.settings(cell, False, self.residual_scale, clip, self.truncate or 0)
                 out, *final = _ops.eager(x, *groups[0], h0, c0, None, told, tap)
-                if tap is not None:
-                    _recorder.watch(
-                        self, "l0", cell=cell, x=x, out=out, ends=final, h0=h0, weights=groups[0], reverse=False
-                    )
         except ERRORS:
-            if recorded:
-                raise
+            if isinstance(tap, _recorder.Filing):
+                tap.withdraw()
             return None
+        if tap is not None:
+            _recorder.watch(self, "l0", cell=cell, x=x, out=out, ends=final, h0=h0, weights=groups[0], reverse=False)
         return out.transpose(0, 1) if self.batch_first else out, self._join(final)
-
-    def _fits(self, x: Tensor, groups: Sequence[Weights]) -> bool:
-        """Whether ``x [T, N, I]`` and the weights have what the engine asks of them."""
-        if not (x.size(0) > 0 and x.size(2) == self.input_size and self.hidden_size > 0 and x.is_floating_point()):
-            return False
-        dtype, device = x.dtype, x.device
-        for group in groups:
-            for w in group:
-                if w is not None and not (w.dtype == dtype and w.device == device):
-                    return False
-        return True
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input

@@ -14,6 +14,7 @@ import torch
 from tapped import Tapped, TappedCell, rotation
 from torch import nn
 
+import seqgrad as sg
 from seqgrad import _recorder, clip
 from seqgrad._recorder import make_tap
 from seqgrad.record import record
@@ -168,6 +169,20 @@ def test_an_exception_leaves_the_record_readable_and_nothing_open():
         raise RuntimeError("boom")
     assert rec["l0"].steps == 4
     assert not _recorder._recording and _recorder._active.get() == ()
+
+
+def test_a_call_that_fails_is_none():
+    rnn = sg.GRU(4, 8)
+    with record(rnn) as rec, record(rnn) as inner:
+        for wrong in (torch.randn(3, 2, 5), torch.randn(0, 2, 4), torch.randn(3, 2, 4).double()):
+            with pytest.raises((RuntimeError, ValueError)):
+                rnn(wrong)
+        with pytest.raises(RuntimeError, match="Expected hidden size"):
+            rnn(torch.randn(3, 2, 4), torch.zeros(1, 3, 8))
+        assert rec._log.calls == {}
+        rnn(torch.randn(3, 2, 4), torch.zeros(1, 2, 8))[0].sum().backward()
+    for r in (rec, inner):
+        assert r["l0"].call == 0 and r._log.calls == {"l0": 1}
 
 
 def test_nested_blocks_each_record_what_runs_in_them():
