@@ -123,8 +123,8 @@ class _Layer(Unscriptable, RNNBase):
         Returns:
             output of the last layer, in the form of the input, and the final state, in the form of ``hx``.
         """
-        if lengths is None and plain(input) and input.dim() == 3:
-            found = self._quick_forward(input, hx)
+        if plain(input) and input.dim() == 3:
+            found = self._quick_forward(input, hx, lengths)
             if found is not None:
                 return found
         if isinstance(input, PackedSequence):
@@ -151,8 +151,12 @@ class _Layer(Unscriptable, RNNBase):
             out, state = out.squeeze(batch_dim), [s.squeeze(1) for s in state]
         return out, self._join(state)
 
-    def _quick_forward(self, input: Tensor, hx: Any) -> tuple[Tensor, Any] | None:
+    def _quick_forward(self, input: Tensor, hx: Any, lengths: Any) -> tuple[Tensor, Any] | None:
         """The same without a question asked; None if anything is odd, for the careful way to take or to explain."""
+        if lengths is not None and not (
+            type(lengths) is Tensor and lengths.dtype == torch.int64 and lengths.is_cpu and input.is_cpu
+        ):
+            return None
         states: Sequence[Any] = ()
         final: list[Any]
         if hx is not None:
@@ -170,19 +174,21 @@ class _Layer(Unscriptable, RNNBase):
             return None  # a call that goes another way after all shall not be counted twice
         try:
             if len(groups) > 1:
-                out, final = self._layers(x, states, groups)
+                out, final = self._layers(x, states, groups, lengths)
             else:
                 clip, (h0, c0) = self.state_clip, (*states, None, None)[:2]
                 if recorded:
-                    tap = _recorder.make_tap(self, "l0", cell=cell, state_clip=clip, x=x, lengths=None, reverse=False)
+                    tap = _recorder.make_tap(
+                        self, "l0", cell=cell, state_clip=clip, x=x, lengths=lengths, reverse=False
+                    )
                 told = _ops.settings(cell, False, self.residual_scale, clip, self.truncate or 0)
-                out, *final = _ops.eager(x, *groups[0], h0, c0, None, told, tap)
+                out, *final = _ops.eager(x, *groups[0], h0, c0, lengths, told, tap)
         except ERRORS:
             if isinstance(tap, _recorder.Filing):
                 tap.withdraw()
             return None
         if tap is not None:
-            _recorder.watch(self, "l0", cell=cell, x=x, out=out, ends=final, h0=h0, weights=groups[0], reverse=False)
+            _recorder.watch(self, "l0", cell=cell, x=x, out=out, ends=final, h0=h0, weights=groups[0], lengths=lengths)
         return out.transpose(0, 1) if self.batch_first else out, self._join(final)
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:

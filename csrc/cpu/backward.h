@@ -394,11 +394,11 @@ class BackwardPass {
   }
 
   void zero_padding(const Slice& slice) {
-    for (int64_t r = 0; r < slice.rows(); ++r)
-      for (int64_t t = slice.length[r]; t < p.T; ++t) {
-        if (to.dx && !p.first_row) std::memset(static_cast<S*>(to.dx) + p.row(t, slice.sample[r]) * p.I, 0, p.I * sizeof(S));
-        for (int q = 0; to.norms && q < rows_of.count; ++q) norm(q, t, slice.sample[r]) = 0;
-      }
+    slice.for_each_padding(p.T, [&](int64_t t, int64_t r) {
+      const int64_t n = slice.sample[r];
+      if (to.dx && !p.first_row) std::memset(static_cast<S*>(to.dx) + p.row(t, n) * p.I, 0, p.I * sizeof(S));
+      for (int q = 0; to.norms && q < rows_of.count; ++q) norm(q, t, n) = 0;
+    });
   }
 };
 

@@ -233,14 +233,12 @@ class ForwardPass {
     if constexpr (kTwoStates) write(s.c.get(), to.cn, p.H, begin, end);
   }
 
+  // Of out, which is the caller's. Nobody reads saved there.
   void zero_padding(const Slice& slice) {
     if (p.first_row) return;
-    for (int64_t r = 0; r < slice.rows(); ++r)
-      for (int64_t t = slice.length[r]; t < p.T; ++t) {
-        const int64_t row = t * p.N + slice.sample[r];
-        std::memset(static_cast<S*>(to.out) + row * p.width(), 0, p.P * sizeof(S));
-        if (to.saved) std::memset(static_cast<A*>(to.saved) + row * Cell::kTraits.saved * p.H, 0, Cell::kTraits.saved * p.H * sizeof(A));
-      }
+    slice.for_each_padding(p.T, [&](int64_t t, int64_t r) {
+      std::memset(static_cast<S*>(to.out) + (t * p.N + slice.sample[r]) * p.width(), 0, p.P * sizeof(S));
+    });
   }
 };
 

@@ -1,8 +1,11 @@
 // Which samples a thread owns, and which of them are alive at a time step.
 //
-// Samples are ordered by falling length and dealt to the slices in turn, there and back, so that all slices have as many
-// steps to do and, within a slice, the samples alive at a step are always its first rows: ragged batches cost in
-// proportion to their real steps. A slice keeps its samples for all time steps: no barrier per step.
+// Samples are ordered by falling length, so that within a slice those alive at a step are always its first rows, and the
+// order is cut where the slices have about as much to do: few long samples here, many short ones there. Ragged batches
+// cost in proportion to their real steps. A slice keeps its samples for all time steps: no barrier per step.
+//
+// Lost: samples dealt to the slices in turn. All slices thin out at the same time, down to a row or two that cost a step
+// as much as more would, and neighbours write to neighbouring rows: 2 to 13 % behind on a batch of equal lengths.
 
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
@@ -23,7 +26,41 @@ struct Slice {
   // Of the rows alive at t, those from here on have their first, their last step there.
   static int64_t first_from(int64_t t, int64_t alive) { return t == 0 ? 0 : alive; }
   int64_t last_from(int64_t t, int64_t alive) const { return this->alive(t + 1, alive); }
+
+  // visit(time step, row) of what lies beyond the lengths, in the order of memory.
+  template <class F>
+  void for_each_padding(int64_t T, F&& visit) const {
+    for (int64_t t = rows() ? length.back() : T, from = rows(); t < T; ++t) {
+      from = alive(t, from);
+      for (int64_t r = from; r < rows(); ++r) visit(t, r);
+    }
+  }
 };
+
+// In row steps: what a step costs before its first row.
+constexpr int64_t kStepCost = 1;
+
+// How many slices a falling sequence of lengths fills if none may cost more than `most`.
+inline int64_t slices_needed(const std::vector<int64_t>& lengths, int64_t most) {
+  int64_t slices = 0, left = 0;
+  for (int64_t length : lengths) {
+    if (slices == 0 || left < length) ++slices, left = most - kStepCost * length;
+    left -= length;
+  }
+  return slices;
+}
+
+// The least cost of the dearest of `count` slices.
+inline int64_t fair_share(const std::vector<int64_t>& lengths, int64_t count) {
+  int64_t low = lengths.empty() ? 0 : (1 + kStepCost) * lengths[0], high = low;  // low: the longest sample alone
+  for (int64_t length : lengths) high += length;
+  while (low < high) {
+    const int64_t middle = (low + high) / 2;
+    if (slices_needed(lengths, middle) <= count) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
 
 inline std::vector<Slice> make_slices(const Layer& layer, int64_t count) {
   std::vector<Slice> slices(count);
@@ -35,16 +72,20 @@ inline std::vector<Slice> make_slices(const Layer& layer, int64_t count) {
       }
     return slices;
   }
-  std::vector<std::vector<int64_t>> by_length(layer.T + 1);  // counting sort: stable, and T is small
-  for (int64_t n = 0; n < layer.N; ++n) by_length[layer.lengths[n]].push_back(n);
-  int64_t i = 0;
-  for (int64_t l = layer.T; l >= 0; --l)
-    for (int64_t n : by_length[l]) {
-      const int64_t place = i % count, s = i / count % 2 ? count - 1 - place : place;
-      slices[s].sample.push_back(n);
-      slices[s].length.push_back(l);
-      ++i;
-    }
+  Slice all;
+  all.sample.resize(layer.N);
+  std::iota(all.sample.begin(), all.sample.end(), 0);
+  std::stable_sort(all.sample.begin(), all.sample.end(), [&](int64_t a, int64_t b) { return layer.lengths[a] > layer.lengths[b]; });
+  for (int64_t n : all.sample) all.length.push_back(layer.lengths[n]);
+  const int64_t most = fair_share(all.length, count);
+  int64_t s = -1, left = 0;
+  for (int64_t i = 0; i < layer.N; ++i) {
+    const bool each_gets_one = layer.N - i == count - 1 - s;
+    if (s < 0 || left < all.length[i] || each_gets_one) ++s, left = most - kStepCost * all.length[i];
+    left -= all.length[i];
+    slices[s].sample.push_back(all.sample[i]);
+    slices[s].length.push_back(all.length[i]);
+  }
   return slices;
 }
 
