@@ -175,14 +175,14 @@ template <class Device>
 Call make_call(From from, Tensor x, Tensor w_ih, Tensor w_hh, OptionalTensor b_ih, OptionalTensor b_hh, OptionalTensor w_hr,
                OptionalTensor h0, OptionalTensor c0, OptionalTensor lengths, const Settings& settings) {
   Device::require(x);
+  if (!Device::kTakesPackedRows && x.dim() == 2 && lengths)  // nobody here can read lengths on another device
+    fail("input must have shape [T, N, I] (packed rows are for the CPU), got " + shape_text(x));
   Call call{std::move(x),    std::move(w_ih), std::move(w_hh), std::move(b_ih),    std::move(b_hh),
             std::move(w_hr), std::move(h0),   std::move(c0),   std::move(lengths), {}};
   Layer& p = call.layer;
   p.cell = settings.cell, p.reverse = settings.reverse, p.scale = settings.scale, p.truncate = settings.truncate;
   p.clip = settings.clip, p.clip_limit = settings.clip_limit;
   call.check_and_fill(from);
-  if (!Device::kTakesPackedRows && p.first_row)
-    fail("input must have shape [T, N, I] (packed rows are for the CPU), got " + shape_text(call.x));
   Device::check_lengths(p);
   return call;
 }
