@@ -6,6 +6,9 @@ computation, and the gradient of the tap is defined to be the norms. So they tra
 without hooks into the engine. It is no mathematical derivative: gradcheck leaves the tap out, and double backward
 treats the norms as constants. In eager code the tap may be a function instead, which backward calls with the norms:
 that saves the zeros, a node of the graph and its hook.
+
+``seqgrad::eager`` and ``seqgrad::eager_backward`` are the same two for code that runs at once. Of a short call most
+time goes into arguments and results, so theirs are few; traced, exported and transformed code never meets them.
 """
 
 from __future__ import annotations
