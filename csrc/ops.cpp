@@ -10,12 +10,14 @@ struct Results {
 };
 
 template <class Device>
-Results run(const Call& call, bool save) {
+Results run(const Call& call, bool save, From from) {
   const Layer& p = call.layer;
   Results r{call.empty_rows(call.x.scalar_type(), p.P), {}, {}, {}};
   if (!call.single || !Device::kOutMayBeHn) r.hn = call.empty_state(p.P);
   if (p.traits().states == 2) r.cn = call.empty_state(p.H);
   if (save) r.saved = call.empty_rows(arithmetic(call.x), int64_t(p.traits().saved), p.H);
+  // Beyond a length nobody writes it. Of a graph's op it is a result, and results are the same each time.
+  if (save && call.lengths && from == From::graph) torch::stable::zero_(*r.saved);
   if (p.N > 0) Device::forward(call, {data(r.out), data(r.hn ? *r.hn : r.out), data(r.cn), data(r.saved)});
   if (call.single) r.hn.reset();
   return r;
@@ -79,7 +81,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward(Tensor x, Tensor w_ih, Tensor
                                       settings_of(cell, reverse, scale, clip, clip_limit, truncate));
   const Layer& p = call.layer;
   if (tap) Checker{call.x}("tap", *tap, arithmetic(call.x), {norm_rows(p).count, p.T, p.N});
-  const Results r = run<Device>(call, save);
+  const Results r = run<Device>(call, save, From::graph);
   return {r.out, *r.hn, call.or_nothing(r.cn), r.saved ? *r.saved : call.empty({0}, arithmetic(call.x))};
 }
 
@@ -113,7 +115,7 @@ std::tuple<Tensor, OptionalTensor, OptionalTensor, OptionalTensor> eager(Tensor 
                                                                          OptionalTensor c0, OptionalTensor lengths, int64_t code,
                                                                          double scale, double clip_limit, bool save) {
   const Call call = make_call<Device>(From::eager, x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0, lengths, settings_of(code, scale, clip_limit));
-  const Results r = run<Device>(call, save);
+  const Results r = run<Device>(call, save, From::eager);
   return {r.out, r.hn, r.cn, r.saved};
 }
 

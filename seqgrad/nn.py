@@ -154,9 +154,13 @@ class _Layer(Unscriptable, RNNBase):
     def _quick_forward(self, input: Tensor, hx: Any, lengths: Any) -> tuple[Tensor, Any] | None:
         """The same without a question asked; None if anything is odd, for the careful way to take or to explain."""
         if lengths is not None and not (
-            type(lengths) is Tensor and lengths.dtype == torch.int64 and lengths.is_cpu and input.is_cpu
+            type(lengths) is Tensor
+            and lengths.dtype == torch.int64
+            and lengths.is_cpu
+            and input.is_cpu
+            and _ops.CPU_ENGINE
         ):
-            return None
+            return None  # only the CPU engine looks at lengths itself
         states: Sequence[Any] = ()
         final: list[Any]
         if hx is not None:
