@@ -42,8 +42,7 @@ struct Both {
   Tensor empty(std::initializer_list<int64_t> shape) const { return directions[0].empty(shape); }
   Tensor empty_saved() const {
     const int64_t planes = p.traits().saved;
-    return p.first_row ? directions[0].empty({2, rows(), planes, p.H}, arithmetic(x))
-                       : directions[0].empty({2, p.T, p.N, planes, p.H}, arithmetic(x));
+    return p.first_row ? kept_on(x, {2, rows(), planes, p.H}, arithmetic(x)) : kept_on(x, {2, p.T, p.N, planes, p.H}, arithmetic(x));
   }
 
   // run(direction, the threads it may use)

@@ -111,6 +111,11 @@ struct Call {
   Tensor empty_rows(ScalarType type, Columns... columns) const {
     return x.dim() == 2 ? empty({x.size(0), columns...}, type) : empty({layer.T, layer.N, columns...}, type);
   }
+  Tensor empty_saved() const {
+    const int64_t saved = layer.traits().saved;
+    return x.dim() == 2 ? kept_on(x, {x.size(0), saved, layer.H}, arithmetic(x))
+                        : kept_on(x, {layer.T, layer.N, saved, layer.H}, arithmetic(x));
+  }
   template <class... Columns>
   void check_rows(const char* name, const Tensor& t, ScalarType type, Columns... columns) const {
     if (x.dim() == 2) Checker{x}(name, t, type, {x.size(0), columns...});

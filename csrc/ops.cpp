@@ -15,7 +15,7 @@ Results run(const Call& call, bool save, From from) {
   Results r{call.empty_rows(call.x.scalar_type(), p.P), {}, {}, {}};
   if (!call.single || !Device::kOutMayBeHn) r.hn = call.empty_state(p.P);
   if (p.traits().states == 2) r.cn = call.empty_state(p.H);
-  if (save) r.saved = call.empty_rows(arithmetic(call.x), int64_t(p.traits().saved), p.H);
+  if (save) r.saved = from == From::eager ? call.empty_saved() : call.empty_rows(arithmetic(call.x), int64_t(p.traits().saved), p.H);
   // Beyond a length nobody writes it. Of a graph's op it is a result, and results are the same each time.
   if (save && call.lengths && from == From::graph) torch::stable::zero_(*r.saved);
   if (p.N > 0) Device::forward(call, {data(r.out), data(r.hn ? *r.hn : r.out), data(r.cn), data(r.saved)});

@@ -15,6 +15,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from seqgrad import _fakes as _fakes
 from seqgrad import analysis, clip, display, init, onnx, regularizers, rules, sinks
 from seqgrad._ext import build_info, has_cuda
 from seqgrad.check import check_grads

@@ -1,4 +1,4 @@
-"""The native ops as torch sees them: typed call, fake kernels, autograd, double backward.
+"""The native ops as torch sees them: typed call, autograd, double backward (_fakes.py: their fake kernels).
 
 ``seqgrad::forward`` runs one layer and direction over all time steps, ``seqgrad::backward`` goes back through them.
 The norms leave as a gradient: ``forward`` takes a *tap*, a zero tensor ``[Q, T, N]`` that takes no part in the
@@ -99,7 +99,7 @@ def settings(
     return code | _CLIPS.index(clip) << 9, scale, limit
 
 
-def _named(told: tuple[int, float, float]) -> tuple[str, bool, float, str, float, int]:
+def named(told: tuple[int, float, float]) -> tuple[str, bool, float, str, float, int]:
     """``options`` of ``settings``."""
     code, scale, limit = told
     return _CELL_NAMES[code & 255], bool(code >> 8 & 1), scale, _CLIPS[code >> 9 & 3], limit, code >> 11
@@ -163,8 +163,8 @@ def eager(
     if tap is not None:
         if isinstance(tap, Tensor):
             if x.dim() == 3:
-                cell, _, _, clip, *_ = _named(told)
-                _check_tap(tap, x, CELLS[cell], clip != "none")
+                cell, _, _, clip, *_ = named(told)
+                check_tap(tap, x, CELLS[cell], clip != "none")
         else:
             file, tap = tap, handle(x.device)[0]
     if torch.is_grad_enabled() and any_wants_grad(w_ih, x, w_hh, b_ih, b_hh, w_hr, h0, c0, tap):
@@ -229,157 +229,19 @@ def any_wants_grad(*tensors: Tensor | None) -> bool:
     return False
 
 
-def _arithmetic(x: Tensor) -> torch.dtype:
+def arithmetic(x: Tensor) -> torch.dtype:
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def _check_devices(x: Tensor, **others: Tensor | None) -> None:
-    """The native check, for fake kernels: one meta tensor among real ones would come back as unwritten memory."""
-    for name, t in others.items():
-        if t is not None and t.device != x.device:
-            raise ValueError(f"seqgrad: {name} must be on the same device as the input, {x.device}, got {t.device}")
-
-
-def _check_tap(tap: Tensor, x: Tensor, info: Cell, clipped: bool) -> None:
+def check_tap(tap: Tensor, x: Tensor, info: Cell, clipped: bool) -> None:
     """What the op of a graph checks itself. Symbolic sizes are left to it: a comparison here would be a guard."""
-    shape, dtype = [info.states + 1 + clipped, *x.shape[:-1]], _arithmetic(x)
+    shape, dtype = [info.states + 1 + clipped, *x.shape[:-1]], arithmetic(x)
     if tap.dtype != dtype:
         raise ValueError(f"seqgrad: tap must be {str(dtype)[6:]}, got {str(tap.dtype)[6:]}")
     symbolic = torch.SymInt in [type(n) for n in shape]
     right = tap.dim() == 3 and tap.shape[0] == shape[0] if symbolic else list(tap.shape) == shape
     if not right:
         raise ValueError(f"seqgrad: tap must have shape {shape}, got {list(tap.shape)}")
-
-
-@torch.library.register_fake("seqgrad::forward")
-def _(
-    x: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    w_hr: Tensor | None,
-    h0: Tensor,
-    c0: Tensor | None,
-    lengths: Tensor | None,
-    tap: Tensor | None,
-    cell: str,
-    reverse: bool,
-    scale: float,
-    clip: str,
-    clip_limit: float,
-    truncate: int,
-    save: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    _check_devices(x, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh, w_hr=w_hr, h0=h0, c0=c0, lengths=lengths)
-    rows, batch = x.shape[:-1], h0.shape[0]  # T and N, or S of packed rows
-    info = CELLS[cell]
-    if tap is not None and x.dim() == 3:
-        _check_tap(tap, x, info, clip != "none")
-    hidden, width = w_hh.shape[0] // info.gates, w_hh.shape[1]
-    cn = x.new_empty((batch, hidden) if info.states == 2 else (0,))
-    saved = x.new_empty((*rows, info.saved, hidden) if save else (0,), dtype=_arithmetic(x))
-    return x.new_empty(*rows, width), x.new_empty(batch, width), cn, saved
-
-
-@torch.library.register_fake("seqgrad::backward")
-def _(
-    grad_out: Tensor | None,
-    grad_hn: Tensor | None,
-    grad_cn: Tensor | None,
-    out: Tensor,
-    saved: Tensor,
-    x: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    w_hr: Tensor | None,
-    h0: Tensor,
-    c0: Tensor | None,
-    lengths: Tensor | None,
-    cell: str,
-    reverse: bool,
-    scale: float,
-    clip: str,
-    clip_limit: float,
-    truncate: int,
-    need_input: bool,
-    need_weights: bool,
-    norms: bool,
-) -> tuple[Tensor, ...]:
-    def like(t: Tensor | None, wanted: bool) -> Tensor:
-        return x.new_empty(t.shape if wanted and t is not None else (0,))
-
-    measured = x.new_empty((0,), dtype=_arithmetic(x))
-    if norms:
-        steps = x.shape[0] if x.dim() == 3 else torch.library.get_ctx().new_dynamic_size()  # packed rows: lengths say
-        measured = measured.new_empty(CELLS[cell].states + 1 + (clip != "none"), steps, h0.shape[0])
-    weights = [like(t, need_weights) for t in (w_ih, w_hh, b_ih, b_hh, w_hr)]
-    return (like(x, need_input), *weights, like(h0, True), like(c0, True), measured)
-
-
-@torch.library.register_fake("seqgrad::eager")
-def _(
-    x: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    w_hr: Tensor | None,
-    h0: Tensor | None,
-    c0: Tensor | None,
-    lengths: Tensor | None,
-    code: int,
-    scale: float,
-    clip_limit: float,
-    save: bool,
-) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
-    _check_devices(x, w_ih=w_ih, w_hh=w_hh, b_ih=b_ih, b_hh=b_hh, w_hr=w_hr, h0=h0, c0=c0, lengths=lengths)
-    info, rows, single = CELLS[_CELL_NAMES[code & 255]], x.shape[:-1], x.dim() == 2 and lengths is None
-    hidden, width = w_hh.shape[0] // info.gates, w_hh.shape[1]
-    states = (lengths.shape[0],) if lengths is not None else rows[-1:]
-    if not single and (h0 is None or h0.dim() == 3):
-        states = (1, *states)
-    hn = None if single else x.new_empty(*states, width)
-    cn = x.new_empty(*states, hidden) if info.states == 2 else None
-    saved = x.new_empty((*rows, info.saved, hidden), dtype=_arithmetic(x)) if save else None
-    return x.new_empty(*rows, width), hn, cn, saved
-
-
-@torch.library.register_fake("seqgrad::eager_backward")
-def _(
-    grad_out: Tensor | None,
-    grad_hn: Tensor | None,
-    grad_cn: Tensor | None,
-    out: Tensor,
-    saved: Tensor,
-    x: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None,
-    b_hh: Tensor | None,
-    w_hr: Tensor | None,
-    h0: Tensor | None,
-    c0: Tensor | None,
-    lengths: Tensor | None,
-    code: int,
-    scale: float,
-    clip_limit: float,
-    wanted: int,
-) -> tuple[Tensor | None, ...]:
-    needed = (wanted & 1, *[wanted & 2] * 5, True, True)
-    found = [
-        x.new_empty(t.shape) if need and t is not None else None
-        for t, need in zip((x, w_ih, w_hh, b_ih, b_hh, w_hr, h0, c0), needed, strict=True)
-    ]
-    measured = None
-    if wanted & 4:
-        samples = x.shape[-2] if lengths is None else lengths.shape[0]
-        steps = x.shape[0] if x.dim() == 3 else torch.library.get_ctx().new_dynamic_size()
-        cell, _, _, clip, *_ = _named((code, scale, clip_limit))
-        measured = x.new_empty(CELLS[cell].states + 1 + (clip != "none"), steps, samples, dtype=_arithmetic(x))
-    return (*found, measured)
 
 
 # Positions of the differentiable inputs among the arguments of each op.
@@ -486,15 +348,15 @@ def _differentiably(
 ) -> tuple[Tensor | None, ...]:
     """The eager backward by the ops of a graph, which know double backward and transforms."""
     out, saved, x, *weights, h0, c0, lengths = saved_tensors
-    named = _named(told)
+    options = named(told)
     given = [x, *weights, h0, c0]
     single = x.dim() == 2 and lengths is None
     if single:
         x, out, saved, grads = x.unsqueeze(0), out.unsqueeze(0), saved.unsqueeze(0), (None, grads[0], grads[2])
-    h0, c0, stacked = flat_states(x, weights[1], h0, c0, lengths, named[0])
+    h0, c0, stacked = flat_states(x, weights[1], h0, c0, lengths, options[0])
     if stacked and not single:
         grads = (grads[0], *[None if g is None else g.squeeze(0) for g in grads[1:]])
-    *found, norms = pull(named, grads, (x, *weights, h0, c0, lengths, out, saved), wanted)
+    *found, norms = pull(options, grads, (x, *weights, h0, c0, lengths, out, saved), wanted)
     needed = (wanted[0], *[wanted[1]] * 5, True, True)
     found = [g if need and t is not None else None for g, t, need in zip(found, given, needed, strict=True)]
     if single and found[0] is not None:

@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "kept.h"
 #include "layer.h"
-#include "pages.h"
 
 namespace seqgrad {
 
@@ -111,23 +111,56 @@ inline int32_t number(ScalarType type) { return torch::stable::detail::to<int32_
 inline void* data(const Tensor& t) { return t.numel() ? t.data_ptr() : nullptr; }
 inline void* data(const OptionalTensor& t) { return t ? data(*t) : nullptr; }
 
-// Dense uninitialised memory on the device of `x`.
-inline Tensor empty_on(const Tensor& x, std::initializer_list<int64_t> shape, ScalarType type) {
+inline std::vector<int64_t> dense_strides(std::initializer_list<int64_t> shape) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (size_t d = shape.size(); d-- > 1;) strides[d - 1] = strides[d] * std::max<int64_t>(shape.begin()[d], 1);
+  return strides;
+}
+
+inline std::string no_memory(std::initializer_list<int64_t> shape, ScalarType type) {
+  std::string text;
+  for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "no memory for [" + text + "] " + dtype_name(type);
+}
+
+// Dense uninitialised memory on the device of `x`.
+inline Tensor empty_on(const Tensor& x, std::initializer_list<int64_t> shape, ScalarType type) {
+  const std::vector<int64_t> strides = dense_strides(shape);
   int32_t device = 0;
   check_torch(aoti_torch_get_device_type(x.get(), &device), "device of the input");
   AtenTensorHandle handle = nullptr;
   const auto error =
       aoti_torch_empty_strided(int64_t(shape.size()), shape.begin(), strides.data(), number(type), device, x.get_device_index(), &handle);
-  if (error != TORCH_SUCCESS) {
-    std::string text;
-    for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
-    check_torch(error, "no memory for [" + text + "] " + dtype_name(type));
-  }
+  if (error != TORCH_SUCCESS) check_torch(error, no_memory(shape, type));
   Tensor made(handle);
   if (x.is_cpu()) prefer_huge_pages(data(made), size_t(made.numel()) * made.element_size());
   return made;
+}
+
+// torch's own (2.11), asked for by name: the extension runs with older ones, too.
+using FromBlob = AOTITorchError (*)(void*, int64_t, const int64_t*, const int64_t*, int64_t, int32_t, int32_t, int32_t, AtenTensorHandle*,
+                                    int32_t, const uint8_t*, int64_t, void (*)(void*, void*), void*);
+
+// The same for what a user never gets hold of: where it is large and on the CPU, its memory is kept for the next one.
+// A tensor of such memory cannot grow.
+inline Tensor kept_on(const Tensor& x, std::initializer_list<int64_t> shape, ScalarType type) {
+  static const FromBlob from_blob = reinterpret_cast<FromBlob>(dlsym(RTLD_DEFAULT, "torch_from_blob"));
+  size_t bytes = type == ScalarType::Double ? 8 : 4;
+  for (int64_t size : shape) bytes *= size_t(size);
+  if (!from_blob || bytes < KeptBlocks::kLeast || !x.is_cpu()) return empty_on(x, shape, type);
+  const KeptBlocks::Block block = KeptBlocks::ours().take(bytes);
+  const auto give_back = [](void* memory, void* bytes) {
+    KeptBlocks::ours().give_back({static_cast<std::byte*>(memory), reinterpret_cast<size_t>(bytes)});
+  };
+  AtenTensorHandle handle = nullptr;
+  const auto error = from_blob(block.memory, int64_t(shape.size()), shape.begin(), dense_strides(shape).data(), 0, number(type),
+                               aoti_torch_device_type_cpu(), -1, &handle, aoti_torch_layout_strided(), nullptr, 0, give_back,
+                               reinterpret_cast<void*>(block.bytes));
+  if (error != TORCH_SUCCESS) {
+    give_back(block.memory, reinterpret_cast<void*>(block.bytes));
+    check_torch(error, no_memory(shape, type));
+  }
+  return Tensor(handle);
 }
 
 inline Tensor zeros_on(const Tensor& x, std::initializer_list<int64_t> shape) {
