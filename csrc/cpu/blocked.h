@@ -31,6 +31,16 @@ SEQGRAD_HD void prefetch_row(const S* row, int64_t columns) {
   for (int64_t c = 0; c < columns; c += kLine) __builtin_prefetch(row + c, 0, 2);
 }
 
+// Whether rows of `columns`, `step` apart, are written past the caches: where they are whole lines, and more of them than any
+// cache holds, so that whoever reads them next goes far anyway.
+constexpr int64_t kMoreThanCaches = int64_t(32) << 20;
+template <class S>
+bool written_past(const void* array, int64_t rows, int64_t step, int64_t columns) {
+  constexpr int64_t L = kLanes<Arithmetic<S>>;
+  return kGoesPast<S> && rows * columns * int64_t(sizeof(S)) > kMoreThanCaches && step % L == 0 && columns % L == 0 &&
+         reinterpret_cast<uintptr_t>(array) % (L * sizeof(S)) == 0;
+}
+
 // Column block `block` (of gate = block / blocks_of(units)) of the transpose of w [gates * units, depth]:
 // to[k][lane] = w[gate * units + unit(lane)][k]. The right operand of x W^T and h W^T.
 template <class S, class A = Arithmetic<S>>

@@ -4,8 +4,8 @@
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
 constexpr int64_t kChunkRows = 256;
-// Row tiles on a panel of W_hh that comes from far: fewer have no time to fetch the next one, more share the wait for their own.
-constexpr int64_t kTilesToFetch = 3, kTilesToShare = 6;
+// Row tiles on a panel that fetch the next one where W_hh, larger than kNear, comes from far: fewer have no time for it.
+constexpr int64_t kTilesToFetch = 3, kNear = int64_t(2) << 20;
 
 template <class S, class Cell>
 class ForwardPass {
@@ -17,7 +17,9 @@ class ForwardPass {
   ForwardPass(const Layer& layer, const ForwardOut& result)
       : p(layer), to(result), UB(blocks_of<A>(p.H)), IB(blocks_of<A>(p.I)), PB(blocks_of<A>(p.P)), ih_step(right_size<A>(IB)),
         hh_step(right_size<A>(PB)), hr_step(right_size<A>(UB)), w_ih(G * UB * ih_step), w_hh(G * UB * hh_step),
-        w_hr(p.w_hr ? PB * hr_step : 0), bias(2 * G * UB * L) {}
+        w_hr(p.w_hr ? PB * hr_step : 0), bias(2 * G * UB * L),
+        saved_past(to.saved && written_past<A>(to.saved, p.T * p.N * Cell::kTraits.saved, p.H, p.H)),
+        out_past(written_past<S>(to.out, p.T * p.N, p.width(), p.P)) {}
 
   void run(const Parallel& threads, int64_t slice_count, int team_size) {
     const Parallel parallel = slice_count * team_size > 1 ? threads : Parallel{};  // little work: waking a thread costs more
@@ -40,6 +42,7 @@ class ForwardPass {
   const int64_t ih_step, hh_step, hr_step;  // from one column block of the weights to the next
   Buffer<Factor<A>> w_ih, w_hh, w_hr;       // right operands [gate, unit block][depth][L]
   Buffer<A> bias;                           // [input side, recurrent side][gate, unit block][L]
+  const bool saved_past, out_past;          // see written_past
 
   void pack_bias() {
     for (int64_t b = 0; b < G * UB; ++b) {
@@ -97,6 +100,7 @@ class ForwardPass {
       }
       done += taken;
     }
+    stores_done();
     if (member.leads()) zero_padding(slice);
   }
 
@@ -147,12 +151,12 @@ class ForwardPass {
     const auto left = left_of(h, pitch * L, depth, alive, false, s.scratch_of(member));
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
     const int64_t blocks = mine.end - mine.begin, panels = pieces(blocks, G > 1 ? 1 : panel_of(alive, blocks));
-    const bool far = G * blocks * hh_step * int64_t(sizeof(Factor<A>)) > kFar;
+    const bool far = G * blocks * hh_step * int64_t(sizeof(Factor<A>)) > kNear;
     for (int64_t j = 0; j < panels; ++j) {  // outside: a panel of W_hh is read from far once, then from near
       const int64_t u = mine.begin + piece_begin(blocks, panels, j), end = mine.begin + piece_begin(blocks, panels, j + 1);
       const int width = G > 1 ? G : int(end - u);
       const int64_t tiles = pieces(alive, max_rows(width)), w_step = (G > 1 ? UB : 1) * hh_step;
-      const bool fetch = far && end < mine.end && tiles >= kTilesToFetch && tiles <= kTilesToShare;
+      const bool fetch = far && end < mine.end && tiles >= kTilesToFetch;
       const int64_t coming = !fetch ? 0 : G > 1 ? G : piece_begin(blocks, panels, j + 2) - piece_begin(blocks, panels, j + 1);
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r0 = row_begin(alive, tiles, i), r1 = row_begin(alive, tiles, i + 1), n = r1 - r0;
@@ -186,6 +190,7 @@ class ForwardPass {
     S* out = static_cast<S*>(to.out) + p.row(t, 0) * out_width + u * L;
     A* saved = to.saved ? static_cast<A*>(to.saved) + p.row(t, 0) * saved_width + u * L : nullptr;
     const int64_t unit_step = p.H;
+    const bool saved_past = this->saved_past, out_past = this->out_past;
     h += at;
     for (int64_t r = 0; r < rows; ++r) {
       Step<Vec<A>> cell;
@@ -200,10 +205,10 @@ class ForwardPass {
       if constexpr (kTwoStates) store_aligned(c + r * L, first_lanes<A>(cell.c, lanes));
       if (saved) {
         A* values = saved + sample[r] * saved_width;
-        for (int i = 0; i < Cell::kTraits.saved; ++i) store(values + i * unit_step, cell.saved[i], lanes);
+        for (int i = 0; i < Cell::kTraits.saved; ++i) store(values + i * unit_step, cell.saved[i], lanes, saved_past);
       }
       store_aligned(state + r * L, first_lanes<A>(cell.h, lanes));
-      if (!projected) store(out + sample[r] * out_width, cell.h, lanes);
+      if (!projected) store(out + sample[r] * out_width, cell.h, lanes, out_past);
     }
   }
 

@@ -181,6 +181,23 @@ SEQGRAD_HD void store(Half* p, Vec<float> v, int n) {  // round to nearest even
   store_lanes(&p->bits, __builtin_convertvector(bits | (sign >> 16), Bits16), n);
 }
 
+// A store that may go past the caches, which then fetch no line to be overwritten and keep what they hold. Where a vector is a
+// line: `past` says that p is aligned to one and n all lanes. Others must not read before `stores_done`.
+template <class S> constexpr bool kGoesPast = SEQGRAD_VECTOR_BYTES == 64 && sizeof(S) == sizeof(Arithmetic<S>);
+template <class S>
+SEQGRAD_HD void store(S* p, Vec<Arithmetic<S>> v, int n, [[maybe_unused]] bool past) {
+#if SEQGRAD_VECTOR_BYTES == 64
+  if constexpr (kGoesPast<S>)
+    if (past) return _mm512_stream_si512(reinterpret_cast<__m512i*>(p), bit_cast<__m512i>(v));
+#endif
+  store(p, v, n);
+}
+inline void stores_done() {
+#if SEQGRAD_VECTOR_BYTES == 64
+  _mm_sfence();
+#endif
+}
+
 // The M of csrc/cells on vectors.
 template <class A>
 struct Math {
