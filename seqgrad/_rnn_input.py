@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -118,7 +117,7 @@ def _counts(packed: PackedSequence) -> list[int]:
     """``batch_sizes`` as numbers, once they are known to make sense."""
     _check_sizes(packed)
     counts: list[int] = packed.batch_sizes.tolist()
-    if counts[-1] <= 0 or any(later > earlier for earlier, later in pairwise(counts)):
+    if counts[-1] <= 0 or counts != sorted(counts, reverse=True):
         raise RuntimeError(
             f"PackedSequence.batch_sizes must be positive and never grow, got {_shorten(counts)}; "
             "build it with pack_padded_sequence"
