@@ -22,6 +22,8 @@
 #include <immintrin.h>
 #endif
 
+#include "../core/kept.h"
+
 // Whether this build holds the engine for AMX's tiles (amx.h): Linux lends them, and assemblers as old as gcc 10 do not know them.
 #if defined(__x86_64__) && defined(__linux__) && (defined(__clang__) || __GNUC__ >= 11)
 #define SEQGRAD_HAS_AMX 1

@@ -4,26 +4,32 @@ namespace seqgrad::cpu::SEQGRAD_ISA {
 
 constexpr size_t kAlign = 64;
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kKeeps = false;  // sanitizers are to see every buffer's own bounds
+#else
+constexpr bool kKeeps = true;
+#endif
+
 struct Free {
-  void operator()(void* p) const { std::free(p); }
+  size_t kept = 0;  // bytes of a block of KeptBlocks; none: malloc's
+  void operator()(std::byte* p) const { kept ? KeptBlocks::ours().give_back({p, kept}) : std::free(p); }
 };
 using Memory = std::unique_ptr<std::byte, Free>;
 
 inline Memory take_memory(size_t bytes) {
+  if (kKeeps && bytes >= KeptBlocks::kLeast) {
+    const KeptBlocks::Block block = KeptBlocks::ours().take(bytes);
+    return Memory(block.memory, Free{block.bytes});
+  }
   Memory memory(static_cast<std::byte*>(std::aligned_alloc(kAlign, (bytes + kAlign - 1) / kAlign * kAlign)));
   if (!memory) throw std::bad_alloc();
-  prefer_huge_pages(memory.get(), bytes);
   return memory;
 }
 
 // What a thread keeps: fresh pages would cost a small layer more than its arithmetic. Buffers take from it in turn; when
 // the last of them has gone, as at the end of every pass, it is empty again, and grows to what that pass lacked.
 struct Slab {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  static constexpr size_t kMost = 0;  // sanitizers are to see every buffer's own bounds
-#else
-  static constexpr size_t kMost = size_t(16) << 20;
-#endif
+  static constexpr size_t kMost = kKeeps ? size_t(16) << 20 : 0;
 
   static Slab& mine() {
     thread_local Slab slab;

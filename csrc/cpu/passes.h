@@ -2,7 +2,6 @@
 #include "../core/layer.h"
 #include "../core/figures.h"
 #include "../core/norm.h"
-#include "../core/pages.h"
 #include "engine.h"
 #include "simd.h"
 #include "blocked.h"
