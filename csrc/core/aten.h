@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <initializer_list>
+#include <new>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -148,7 +149,12 @@ inline Tensor kept_on(const Tensor& x, std::initializer_list<int64_t> shape, Sca
   size_t bytes = type == ScalarType::Double ? 8 : 4;
   for (int64_t size : shape) bytes *= size_t(size);
   if (!from_blob || bytes < KeptBlocks::kLeast || !x.is_cpu()) return empty_on(x, shape, type);
-  const KeptBlocks::Block block = KeptBlocks::ours().take(bytes);
+  KeptBlocks::Block block{};
+  try {
+    block = KeptBlocks::ours().take(bytes);
+  } catch (const std::bad_alloc&) {
+    return empty_on(x, shape, type);  // which says what there is no memory for
+  }
   const auto give_back = [](void* memory, void* bytes) {
     KeptBlocks::ours().give_back({static_cast<std::byte*>(memory), reinterpret_cast<size_t>(bytes)});
   };
