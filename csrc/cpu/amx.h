@@ -52,6 +52,7 @@ inline int64_t left_rows(int64_t depth_blocks) {
   const int64_t rows = kLeftBytes / (std::max<int64_t>(1, tiles_of(depth_blocks)) * 2 * kTile * int64_t(sizeof(BFloat16)) / 16);
   return std::max<int64_t>(kMostRows, rows / kMostRows * kMostRows);
 }
+constexpr int64_t kLeftNear = std::numeric_limits<int64_t>::max();  // the whole depth at once: left_rows sees to it
 inline int64_t left_size(int64_t rows, int64_t depth_blocks) { return pieces(rows, 16) * tiles_of(depth_blocks) * 2 * kTile; }
 
 template <bool kExact>

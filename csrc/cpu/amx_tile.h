@@ -119,7 +119,7 @@ void run_panel(int rows, const Tile<float>& t) {
     }
 }
 
-template <class A, bool kAhead = false>  // nothing is fetched ahead: level at best
+template <class A>  // nothing is fetched ahead: level at best
 void run_tile(int rows, int panel, const Tile<A>& t) {
   switch (panel) {
     case 1: return run_panel<1>(rows, t);

@@ -4,8 +4,6 @@
 namespace seqgrad::cpu::SEQGRAD_ISA {
 
 constexpr int64_t kChunkRows = 256;
-// Row tiles on a panel that fetch the next one where W_hh, larger than kNear, comes from far: fewer have no time for it.
-constexpr int64_t kTilesToFetch = 3, kNear = int64_t(2) << 20;
 
 template <class S, class Cell>
 class ForwardPass {
@@ -161,11 +159,8 @@ class ForwardPass {
       for (int64_t i = 0; i < tiles; ++i) {
         const int64_t r0 = row_begin(alive, tiles, i), r1 = row_begin(alive, tiles, i + 1), n = r1 - r0;
         const A* wx = s.wx.get() + u * wx_step + (chunk.offset[k] + r0) * L;
-        const int64_t from = piece_begin(coming, tiles, i), fetched = piece_begin(coming, tiles, i + 1) - from;
-        const Ahead<A> ahead{w_hh.get() + end * hh_step + from * w_step, int(fetched)};
-        const Tile<A> product{left.row(r0), left.step, w_hh.get() + u * hh_step, w_step, tile, n * L, depth, {}, ahead};
-        if (fetched) run_tile<A, true>(int(n), width, product);
-        else run_tile<A>(int(n), width, product);
+        const Ahead<A> ahead = share_of<A>(w_hh.get() + end * hh_step, w_step, coming, tiles, i);
+        run_tile<A>(int(n), width, {left.row(r0), left.step, w_hh.get() + u * hh_step, w_step, tile, n * L, depth, {}, ahead});
         for (int64_t v = u; v < end; ++v)
           apply_cell(s, slice, chunk.t[k], v, r0, r1, wx + (v - u) * wx_step, UB * wx_step, tile + (v - u) * n * L, h, next);
       }

@@ -21,6 +21,7 @@ struct Left {
   const A* row(int64_t r) const { return at + r * kLanes<A>; }
 };
 inline int64_t left_rows(int64_t) { return std::numeric_limits<int64_t>::max(); }
+constexpr int64_t kLeftNear = int64_t(512) << 10;  // more bytes of it do not stay near while all panels of B pass by
 inline int64_t left_size(int64_t, int64_t) { return 0; }
 inline int64_t transposed_size(int64_t, int64_t) { return 0; }
 template <class A>
@@ -126,14 +127,18 @@ SEQGRAD_HD void run_rows(int rows, const Tile<A>& t) {
   if (rows == R) tile_kernel<A, R, P, kAhead>(t);
   else if constexpr (R > 1) run_rows<A, P, kAhead, R - 1>(rows, t);
 }
-template <class A, bool kAhead = false>
-void run_tile(int rows, int panel, const Tile<A>& t) {
+template <class A, bool kAhead>
+void run_panel(int rows, int panel, const Tile<A>& t) {
   switch (panel) {
     case 1: return run_rows<A, 1, kAhead>(rows, t);
     case 2: return run_rows<A, 2, kAhead>(rows, t);
     case 3: return run_rows<A, 3, kAhead>(rows, t);
     default: return run_rows<A, 4, kAhead>(rows, t);
   }
+}
+template <class A>
+void run_tile(int rows, int panel, const Tile<A>& t) {
+  t.ahead.blocks ? run_panel<A, true>(rows, panel, t) : run_panel<A, false>(rows, panel, t);
 }
 
 // Column blocks per tile. Two, with twice the rows, read B from far half as often; but an odd block out costs more than that.

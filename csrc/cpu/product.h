@@ -22,16 +22,18 @@ inline int64_t multiply_size(int64_t rows, int64_t depth_blocks) {
 }
 
 template <class A>
-void multiply(const Product<A>& m, int64_t all_rows, int64_t blocks, Factor<A>* scratch) {
+void multiply_part(const Product<A>& m, int64_t all_rows, int64_t blocks, Factor<A>* scratch) {
   constexpr int L = kLanes<A>;
   const int64_t most_rows = left_rows(m.depth.blocks());
+  const bool far = blocks * m.b_step * int64_t(sizeof(Factor<A>)) > kNear;
   for (int64_t first = 0; first < all_rows; first += most_rows) {
     const int64_t rows = std::min(all_rows - first, most_rows);
     const auto left = left_of(m.a + first * L, m.a_step, m.depth, rows, m.exact, scratch);
     const int most = panel_of(rows, blocks);
     const int64_t row_tiles = pieces(rows, max_rows(most)), panels = pieces(blocks, most);
     for (int64_t j = 0; j < panels; ++j) {
-      const int64_t block = piece_begin(blocks, panels, j), width = piece_begin(blocks, panels, j + 1) - block;
+      const int64_t block = piece_begin(blocks, panels, j), next = piece_begin(blocks, panels, j + 1), width = next - block;
+      const int64_t coming = far && j + 1 < panels && row_tiles >= kTilesToFetch ? piece_begin(blocks, panels, j + 2) - next : 0;
       for (int64_t i = 0; i < row_tiles; ++i) {
         const int64_t r0 = row_begin(rows, row_tiles, i), r1 = row_begin(rows, row_tiles, i + 1), row = first + r0;
         run_tile<A>(int(r1 - r0), int(width),
@@ -42,10 +44,30 @@ void multiply(const Product<A>& m, int64_t all_rows, int64_t blocks, Factor<A>* 
                      m.c + block * m.c_step + row * L,
                      m.c_step,
                      m.depth,
-                     {m.start.at + block * m.start.step + row * m.start.row, m.start.step, m.start.row}});
+                     {m.start.at + block * m.start.step + row * m.start.row, m.start.step, m.start.row},
+                     share_of<A>(m.b + next * m.b_step, m.b_step, coming, row_tiles, i)});
       }
     }
   }
+}
+
+// A left operand too large to stay near in parts of its depth, for which a panel of B stays nearest of all. The sums wait in C;
+// they are added to in the same order, so that their bits are the same.
+constexpr int64_t kPartBlocks = 16;
+template <class A>
+void multiply(const Product<A>& m, int64_t rows, int64_t blocks, Factor<A>* scratch) {
+  constexpr int64_t L = kLanes<A>;
+  if (rows * m.depth.blocks() * L * int64_t(sizeof(A)) <= kLeftNear) return multiply_part(m, rows, blocks, scratch);
+  const int64_t group = m.depth.whole + (m.depth.rest > 0), parts = pieces(group, kPartBlocks);
+  Product<A> part = m;
+  for (int64_t g = 0; g < m.depth.groups; ++g)
+    for (int64_t i = 0; i < parts; ++i) {
+      const int64_t begin = piece_begin(group, parts, i), end = piece_begin(group, parts, i + 1), at = g * group + begin;
+      const bool ragged = m.depth.rest && end == group;
+      part.a = m.a + at * m.a_step, part.b = m.b + at * L * L, part.depth = {1, end - begin - ragged, ragged ? m.depth.rest : 0};
+      if (at) part.start = {m.c, m.c_step, L};
+      multiply_part(part, rows, blocks, scratch);
+    }
 }
 
 }  // namespace seqgrad::cpu::SEQGRAD_ISA

@@ -107,7 +107,7 @@ void check_tiles() {
       const Start<A> itself{c.get(), rows * L, L};
       run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), {}});
       const Ahead<A> next{b.get(), panel};  // fetching changes nothing, whatever it fetches
-      run_tile<A, true>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), itself, next});
+      run_tile<A>(rows, panel, {a.get(), rows * L, b.get(), depth * L, c.get(), rows * L, depth_of<A>(1, depth), itself, next});
       for (int r = 0; r < rows; ++r)
         for (int64_t j = 0; j < columns; ++j) {
           A sum = 0;
@@ -200,9 +200,9 @@ void check_transposed(int64_t rows, int gates, int64_t units, int64_t right_colu
 template <class A>
 void check_all() {
   check_tiles<A>();
-#if SEQGRAD_AMX
-  for (int64_t depth : {2100, 4200}) check_product<A>(300, 1, 33, depth, From::itself, false);  // A is copied in several parts
-#endif
+  for (From from : {From::zero, From::itself, From::row})
+    for (int64_t depth : {2100, 4200}) check_product<A>(300, 1, 33, depth, from, false);  // A is taken in several parts
+  check_straight<A>(130, 4, 261, 500);                                                    // here, too, gate by gate; and B is fetched ahead
   for (int64_t rows : {1, 2, 3, 7, 8, 13, 14, 15, 29, 61, 83})
     for (int64_t columns : {1, 3, 8, 16, 17, 33, 70}) {
       check::context = std::string(SEQGRAD_ISA_NAME) + ", rows " + std::to_string(rows) + ", columns " + std::to_string(columns);
