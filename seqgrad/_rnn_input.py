@@ -74,7 +74,8 @@ class PackedRows:
 def packed_rows(packed: PackedSequence) -> PackedRows:
     """``packed`` for an engine that reads packed rows."""
     counts = _counts(packed)
-    lengths = (packed.batch_sizes > torch.arange(counts[0]).unsqueeze(1)).sum(1)
+    # Sample n lasts as many steps as there are sizes above n; negated, they rise, as a search wants them.
+    lengths = torch.searchsorted(-packed.batch_sizes.long(), torch.arange(0, -counts[0], -1))
     return PackedRows(len(counts), counts[0], sum(counts), lengths, packed.sorted_indices)
 
 

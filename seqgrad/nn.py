@@ -153,6 +153,11 @@ class _Layer(Unscriptable, RNNBase):
 
     def _quick_forward(self, input: Tensor, hx: Any, lengths: Any) -> tuple[Tensor, Any] | None:
         """The same without a question asked; None if anything is odd, for the careful way to take or to explain."""
+        if type(lengths) is list:
+            try:
+                lengths = torch.as_tensor(lengths)
+            except ERRORS:
+                return None
         if lengths is not None and not (
             type(lengths) is Tensor
             and lengths.dtype == torch.int64
@@ -162,7 +167,6 @@ class _Layer(Unscriptable, RNNBase):
         ):
             return None  # only the CPU engine looks at lengths itself
         states: Sequence[Any] = ()
-        final: list[Any]
         if hx is not None:
             two = self.mode == "LSTM"
             if isinstance(hx, Tensor) is two or (two and len(hx) != 2):
@@ -171,33 +175,45 @@ class _Layer(Unscriptable, RNNBase):
         for state in states:
             if not isinstance(state, Tensor) or state.dim() != 3 or state.size(0) != len(self._all_weights):
                 return None
-        x = input.transpose(0, 1) if self.batch_first else input
+        found = self._at_once(input.transpose(0, 1) if self.batch_first else input, states, lengths)
+        if found is None:
+            return None
+        out, final = found
+        return out.transpose(0, 1) if self.batch_first else out, self._join(final)
+
+    def _at_once(
+        self, x: Tensor, states: Sequence[Any], lengths: Tensor | None, rows: _rnn_input.PackedRows | None = None
+    ) -> tuple[Tensor, list[Any]] | None:
+        """All layers of what has the right kind and rank; whether it fits is left to the engine."""
         groups = self._groups()
         cell, recorded, tap = self._cells[self.mode], _recorder.on(), None
         if recorded and (len(groups) > 1 or not (x.is_floating_point() and self.hidden_size)):
             return None  # a call that goes another way after all shall not be counted twice
         try:
             if len(groups) > 1:
-                out, final = self._layers(x, states, groups, lengths)
-            else:
-                clip, (h0, c0) = self.state_clip, (*states, None, None)[:2]
-                if recorded:
-                    tap = _recorder.make_tap(
-                        self, "l0", cell=cell, state_clip=clip, x=x, lengths=lengths, reverse=False
-                    )
-                told = _ops.settings(cell, False, self.residual_scale, clip, self.truncate or 0)
-                out, *final = _ops.eager(x, *groups[0], h0, c0, lengths, told, tap)
+                return self._layers(x, states, groups, lengths, rows)
+            clip, (h0, c0) = self.state_clip, (*states, None, None)[:2]
+            if recorded:
+                known = rows.users_lengths() if rows else lengths
+                tap = _recorder.make_tap(self, "l0", cell=cell, state_clip=clip, x=x, lengths=known, reverse=False)
+            told = _ops.settings(cell, False, self.residual_scale, clip, self.truncate or 0)
+            taken = rows.in_users_order(tap) if rows and callable(tap) else tap
+            out, *final = _ops.eager(x, *groups[0], h0, c0, lengths, told, taken)
         except ERRORS:
             if isinstance(tap, _recorder.Filing):
                 tap.withdraw()
             return None
         if tap is not None:
             _recorder.watch(self, "l0", cell=cell, x=x, out=out, ends=final, h0=h0, weights=groups[0], lengths=lengths)
-        return out.transpose(0, 1) if self.batch_first else out, self._join(final)
+        return out, final
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, sizes, order, back = input
         as_rows = self._packed_rows(input)
+        if as_rows and hx is None:
+            found = self._at_once(as_rows.pad(data), (), as_rows.lengths, as_rows)
+            if found is not None:
+                return PackedSequence(found[0], sizes, order, back), self.permute_hidden(self._join(found[1]), back)
         packing = as_rows or _rnn_input.packing(input, self._split(hx))
         if hx is not None:
             hx = self.permute_hidden(hx, order)  # into packed order and back: torch's own index errors come from here
