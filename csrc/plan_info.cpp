@@ -137,7 +137,7 @@ std::string cpu_plan(std::string cell, std::string dtype, std::vector<int64_t> s
                            : backward ? cpu::split_backward(layer, most, weight_gradients, norms)
                                       : cpu::split_forward(layer, most);
   return Json()
-      .raw("isa", "\"" + std::string(cpu::engine().path(layer)) + "\"")
+      .raw("isa", "\"" + std::string(cpu::engine().path(layer, backward)) + "\"")
       .add("slices", split.slices)
       .add("team", int64_t{split.team})
       .raw("at_once", !idle && cpu::both_at_once(layer, split, most) ? "true" : "false")

@@ -37,4 +37,5 @@ def _pairs(row: tuple[int, ...]) -> set[tuple[int, int, int, int]]:
     return {(i, row[i], j, row[j]) for i in range(len(row)) for j in range(i + 1, len(row))}
 
 
+TILED = Shape(6, 70, 35, 200)  # rows and units enough for the CPU engine to take AMX's tiles, ragged too
 GRID = [Shape(*row) for row in pairwise(STEPS, SAMPLES, INPUTS, HIDDEN)]

@@ -18,6 +18,12 @@ CASES: list[tuple[Shape, dict[str, Any]]] = [
     (Shape(7, 8, 33, 32), {"reverse": True, "ragged": True, "state_clip": Norm(1.0)}),
     (Shape(4, 17, 9, 65), {"state_clip": Value(0.5), "truncate": 2}),
     (Shape(3, 33, 5, 19), {"bias": False}),
+    (Shape(4, 26, 35, 200), {}),  # from here on AMX multiplies float32, too
+    (Shape(5, 60, 20, 193), {"ragged": True, "reverse": True, "state_clip": Norm(1.0)}),
+]
+LSTM_CASES: list[tuple[Shape, dict[str, Any]]] = [
+    (Shape(6, 5, 4, 21), {"proj": 10, "ragged": True}),
+    (Shape(3, 30, 20, 224), {"proj": 200}),
 ]
 
 
@@ -26,7 +32,7 @@ def main() -> int:
     torch.set_num_threads(1)
     count = 0
     for cell in CELLS:
-        cases = [*CASES, (Shape(6, 5, 4, 21), {"proj": 10, "ragged": True})] if cell == "lstm" else CASES
+        cases = [*CASES, *LSTM_CASES] if cell == "lstm" else CASES
         for shape, options in cases:
             for dtype in DTYPES:
                 problem = make(cell, shape, gain=0.7, **options).to(dtype)

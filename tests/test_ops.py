@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import GRID, Shape
+from cases import GRID, TILED, Shape
 from oracle import assert_within_ratio
 from problem import CELLS, DTYPES, Problem, arithmetic, expect, make, solve
 from torch import Tensor
@@ -44,7 +44,7 @@ def problems(cell: str, option: str) -> list[tuple[str, Problem]]:
     """The whole grid for ``plain``; for an option every fifth shape, another fifth for each option."""
     first = list(OPTIONS).index(option) % 5
     found = []
-    for i, shape in enumerate(GRID if option == "plain" else GRID[first::5]):
+    for i, shape in enumerate([*(GRID if option == "plain" else GRID[first::5]), TILED]):
         kwargs = dict(OPTIONS[option])
         if "proj" in kwargs:
             kwargs["proj"] = max(1, shape.H // 2)
@@ -350,11 +350,11 @@ def test_nan_and_infinity_stay_in_their_sample(cell: str, poison: float) -> None
     assert not got["grad_h"][:5, 3].isfinite().all()
 
 
-@pytest.mark.parametrize("H", [1, 3, 8, 31])
+@pytest.mark.parametrize(("N", "H"), [(2, 1), (2, 3), (2, 8), (2, 31), (TILED.N, TILED.H)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_infinite_input_saturates_as_in_torch(cell: str, dtype: torch.dtype, H: int) -> None:
-    problem = make(cell, Shape(4, 2, 3, H), proj=2 if cell == "lstm" and H == 31 else 0).to(dtype)
+def test_infinite_input_saturates_as_in_torch(cell: str, dtype: torch.dtype, N: int, H: int) -> None:
+    problem = make(cell, Shape(4, N, 3, H), proj=2 if cell == "lstm" and H == 31 else 0).to(dtype)
     weights = ("w_ih", "w_hh", "w_hr")
     positive = {k: t.abs() + 0.1 if t is not None and k in weights else t for k, t in problem.tensors.items()}
     for value in (float("inf"), -float("inf")):
@@ -366,10 +366,11 @@ def test_infinite_input_saturates_as_in_torch(cell: str, dtype: torch.dtype, H: 
             torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
+@pytest.mark.parametrize("shape", [Shape(20, 12, 150, 160), TILED], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_same_bits_run_to_run_and_with_any_number_of_threads_but_for_weight_sums(cell: str) -> None:
+def test_same_bits_run_to_run_and_with_any_number_of_threads_but_for_weight_sums(cell: str, shape: Shape) -> None:
     """Work enough for four slices. Only the sums over the batch depend on how it was dealt to threads."""
-    problem = make(cell, Shape(20, 12, 128 if "lstm" in cell else 160, 160), ragged=True).to(torch.float32)
+    problem = make(cell, shape, ragged=True).to(torch.float32)
     before, results = torch.get_num_threads(), {}
     try:
         for threads in (1, 2, 4):
@@ -390,9 +391,10 @@ def test_same_bits_run_to_run_and_with_any_number_of_threads_but_for_weight_sums
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_batch_order_and_neighbours_change_no_bit(cell: str) -> None:
-    problem = make(cell, Shape(6, 8, 5, 33), ragged=True).to(torch.float32)
-    order = torch.tensor([5, 2, 7, 0, 1, 6, 4, 3])
+@pytest.mark.parametrize("shape", [Shape(6, 8, 5, 33), TILED], ids=str)
+def test_batch_order_and_neighbours_change_no_bit(cell: str, shape: Shape) -> None:
+    problem = make(cell, shape, ragged=True).to(torch.float32)
+    order = torch.randperm(shape.N, generator=torch.Generator().manual_seed(0))
 
     def reorder(t: Tensor | None, dim: int = 0) -> Tensor | None:
         return None if t is None else t.index_select(dim, order)

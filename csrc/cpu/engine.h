@@ -13,7 +13,7 @@ struct Engine {
   void (*backward)(const Layer&, const Backward&, const Parallel&);
   void (*row_figures)(const Rows&, const Parallel&);
   void (*gate_figures)(const GateEnds&);
-  const char* (*path)(const Layer&);  // the instruction set that this layer's passes will use: name, or a simpler one
+  const char* (*path)(const Layer&, bool backward);  // the instruction set that a pass will use: name, or a simpler one
 };
 
 // The engines this build holds and this machine can run, best first; the last is the baseline.

@@ -11,6 +11,7 @@ constexpr int max_rows(int panel) {
 constexpr int kTransposedPanel = SEQGRAD_VECTOR_REGISTERS < 16 ? 2 : 3;
 template <class A> constexpr int kTransposedRows = SEQGRAD_VECTOR_REGISTERS == 32 && kLanes<A> >= 8 ? 8 : (kLanes<A> < 4 ? kLanes<A> : 4);
 
+constexpr int64_t kTilesToFetch = 3;
 inline int64_t row_begin(int64_t rows, int64_t tiles, int64_t i) { return piece_begin(rows, tiles, i); }
 
 // Both factors are read where they lie: nothing is copied, no memory wanted.
@@ -20,8 +21,14 @@ struct Left {
   int64_t step;
   const A* row(int64_t r) const { return at + r * kLanes<A>; }
 };
-inline int64_t left_rows(int64_t) { return std::numeric_limits<int64_t>::max(); }
+inline int64_t left_rows() { return std::numeric_limits<int64_t>::max(); }
 constexpr int64_t kLeftNear = int64_t(512) << 10;  // more bytes of it do not stay near while all panels of B pass by
+constexpr int64_t kPartBlocks = 16;                // then they do so in parts: added to in the same order, sums keep their bits
+inline int64_t depth_parts(int64_t block_bytes, int64_t groups, int64_t group) {
+  return block_bytes * groups * group <= kLeftNear ? 0 : pieces(group, kPartBlocks);
+}
+constexpr int64_t kTileBlocks = 1;
+template <class A> int64_t right_at(int64_t depth_block) { return depth_block * kLanes<A> * kLanes<A>; }
 inline int64_t left_size(int64_t, int64_t) { return 0; }
 inline int64_t transposed_size(int64_t, int64_t) { return 0; }
 template <class A>

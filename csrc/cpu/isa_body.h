@@ -39,7 +39,7 @@ void row_figures(const Rows& rows, const Parallel& parallel) {
 
 void gate_figures(const GateEnds& gates) { gates.wide ? figures_of_gates<double>(gates) : figures_of_gates<float>(gates); }
 
-const char* path(const Layer&) { return SEQGRAD_ISA_NAME; }
+const char* path(const Layer&, bool) { return SEQGRAD_ISA_NAME; }
 
 extern const Engine kEngine;
 const Engine kEngine{SEQGRAD_ISA_NAME, forward, backward, row_figures, gate_figures, path};

@@ -44,9 +44,9 @@ struct Ahead {
   const Factor<A>* at = nullptr;
   int blocks = 0;
 };
-// Worth it where the right operand, larger than kNear, comes from far, and its panels pass enough row tiles: fewer have no
-// time for it.
-constexpr int64_t kTilesToFetch = 3, kNear = int64_t(2) << 20;
+// Worth it where the right operand, larger than kNear, comes from far, and its panels pass enough row tiles, kTilesToFetch:
+// fewer have no time for it.
+constexpr int64_t kNear = int64_t(2) << 20;
 // What row tile i of `tiles` fetches of `blocks` column blocks.
 template <class A>
 Ahead<A> share_of(const Factor<A>* at, int64_t step, int64_t blocks, int64_t tiles, int64_t i) {

@@ -18,13 +18,13 @@ struct Product {
 
 // What a product copies of its left operand at a time, and the scratch that takes.
 inline int64_t multiply_size(int64_t rows, int64_t depth_blocks) {
-  return left_size(std::min(rows, left_rows(depth_blocks)), depth_blocks);
+  return left_size(std::min<int64_t>(rows, left_rows()), std::min<int64_t>(depth_blocks, kPartBlocks));
 }
 
 template <class A>
 void multiply_part(const Product<A>& m, int64_t all_rows, int64_t blocks, Factor<A>* scratch) {
   constexpr int L = kLanes<A>;
-  const int64_t most_rows = left_rows(m.depth.blocks());
+  const int64_t most_rows = left_rows();
   const bool far = blocks * m.b_step * int64_t(sizeof(Factor<A>)) > kNear;
   for (int64_t first = 0; first < all_rows; first += most_rows) {
     const int64_t rows = std::min(all_rows - first, most_rows);
@@ -51,20 +51,26 @@ void multiply_part(const Product<A>& m, int64_t all_rows, int64_t blocks, Factor
   }
 }
 
-// A left operand too large to stay near in parts of its depth, for which a panel of B stays nearest of all. The sums wait in C;
-// they are added to in the same order, so that their bits are the same.
-constexpr int64_t kPartBlocks = 16;
+// The same in parts of the depth where the left operand is too large to stay near (depth_parts): then a panel of B stays nearest
+// of all. The sums wait in C.
 template <class A>
 void multiply(const Product<A>& m, int64_t rows, int64_t blocks, Factor<A>* scratch) {
   constexpr int64_t L = kLanes<A>;
-  if (rows * m.depth.blocks() * L * int64_t(sizeof(A)) <= kLeftNear) return multiply_part(m, rows, blocks, scratch);
-  const int64_t group = m.depth.whole + (m.depth.rest > 0), parts = pieces(group, kPartBlocks);
+#if SEQGRAD_AMX
+  const int64_t groups = 1, group = m.depth.blocks(), rest = 0;
+#else
+  const int64_t groups = m.depth.groups, rest = m.depth.rest, group = m.depth.whole + (rest > 0);
+#endif
+  const int64_t parts = depth_parts(rows * int64_t(sizeof(A)) * L, groups, group), tiles = pieces(group, kTileBlocks);
+  if (groups * parts <= 1) return multiply_part(m, rows, blocks, scratch);
   Product<A> part = m;
-  for (int64_t g = 0; g < m.depth.groups; ++g)
+  for (int64_t g = 0; g < groups; ++g)
     for (int64_t i = 0; i < parts; ++i) {
-      const int64_t begin = piece_begin(group, parts, i), end = piece_begin(group, parts, i + 1), at = g * group + begin;
-      const bool ragged = m.depth.rest && end == group;
-      part.a = m.a + at * m.a_step, part.b = m.b + at * L * L, part.depth = {1, end - begin - ragged, ragged ? m.depth.rest : 0};
+      const int64_t begin = piece_begin(tiles, parts, i) * kTileBlocks,
+                    end = std::min(group, piece_begin(tiles, parts, i + 1) * kTileBlocks);
+      const int64_t at = g * group + begin;
+      const bool ragged = rest && end == group;
+      part.a = m.a + at * m.a_step, part.b = m.b + right_at<A>(at), part.depth = {1, end - begin - ragged, ragged ? int(rest) : 0};
       if (at) part.start = {m.c, m.c_step, L};
       multiply_part(part, rows, blocks, scratch);
     }

@@ -8,9 +8,15 @@
 #undef SEQGRAD_ISA
 #undef SEQGRAD_ISA_NAME
 #define SEQGRAD_AMX 1
-#if SEQGRAD_AMX_EMULATED  // a test's: the tiles' instructions as plain loops
+#if SEQGRAD_AMX_EMULATED && SEQGRAD_AMX_FLOAT  // a test's: the tiles' instructions as plain loops
+#define SEQGRAD_ISA amx_float_emulated
+#define SEQGRAD_ISA_NAME "amx_float_emulated"
+#elif SEQGRAD_AMX_EMULATED
 #define SEQGRAD_ISA amx_emulated
 #define SEQGRAD_ISA_NAME "amx_emulated"
+#elif SEQGRAD_AMX_FLOAT
+#define SEQGRAD_ISA amx_float
+#define SEQGRAD_ISA_NAME "amx_float"
 #else
 #define SEQGRAD_ISA amx
 #define SEQGRAD_ISA_NAME "amx"

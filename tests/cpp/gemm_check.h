@@ -25,10 +25,15 @@ std::vector<A> whole_numbers(int64_t count, unsigned seed) {
   return values;
 }
 
-// The same as elements of a factor, in which they are exact.
+// The same as the tiles' right operands are stored, in which they are exact.
+#if SEQGRAD_AMX
+template <class A> using Stored = Right;
+#else
+template <class A> using Stored = A;
+#endif
 template <class A>
-std::vector<Factor<A>> as_factor(const std::vector<A>& values) {
-  std::vector<Factor<A>> to(values.size());
+std::vector<Stored<A>> as_stored(const std::vector<A>& values) {
+  std::vector<Stored<A>> to(values.size());
   for (size_t i = 0; i < to.size(); ++i) store(&to[i], splat<A>(values[i]), 1);
   return to;
 }
@@ -68,7 +73,7 @@ void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From f
   const int64_t ub = blocks_of<A>(units), db = blocks_of<A>(depth);
   const int64_t b_step = right_size<A>(db);
   const auto left = whole_numbers<A>(rows * depth, 2), weights = whole_numbers<A>(gates * units * depth, 3);
-  const auto w = as_factor(weights);
+  const auto w = as_stored(weights);
   const Buffer<A> a = blocked(left, rows, depth);
   Buffer<A> c(gates * ub * rows * L);
   Buffer<Factor<A>> b(gates * ub * b_step), scratch(multiply_size(rows, db));
@@ -118,16 +123,22 @@ void check_tiles() {
 }
 
 #else
-// What two parts of a number lose is less than 2^-15 of it; what is not a number, or infinite, stays so.
+// Of what factors lose, against their terms' magnitudes: two parts of a number 2^-15, three less than the sums round; what is not
+// a number, or infinite, stays so; and rows of any magnitude, denormal sums with them, lose no more (float storage).
 template <class A>
 void check_tiles() {
+  constexpr bool kFloat = kRightParts > 1;
   const int64_t rows = 19, depth = 37, units = 70, db = blocks_of<A>(depth), ub = blocks_of<A>(units), b_step = right_size<A>(db);
-  std::vector<A> left(rows * depth);
+  std::vector<A> left(rows * depth), weights = whole_numbers<A>(units * depth, 12);
   for (size_t i = 0; i < left.size(); ++i) left[i] = std::ldexp(1.0f / float(i + 3), int(i % 150) - 90) * (i % 3 ? 1 : -1);
+  for (int64_t k = 0; kFloat && k < depth; ++k) {
+    left[6 * depth + k] = 1e-44f * float(k), left[7 * depth + k] = 3e-39f / float(k + 1), left[8 * depth + k] = 3e38f / float(k + 1);
+    for (int64_t u = 0; u < units; ++u) weights[u * depth + k] /= float(3 + u % 5 + k);
+  }
   left[2 * depth] = std::numeric_limits<A>::infinity(), left[3 * depth + 5] = -std::numeric_limits<A>::infinity();
   left[4 * depth + 36] = std::numeric_limits<A>::quiet_NaN();
-  const auto weights = whole_numbers<A>(units * depth, 12);
-  const auto w = as_factor(weights);
+  if (kFloat) weights[5 * depth + 3] = std::numeric_limits<A>::infinity(), weights[9 * depth + 1] = std::numeric_limits<A>::quiet_NaN();
+  const auto w = as_stored(weights);
   const Buffer<A> a = blocked(left, rows, depth);
   Buffer<A> c(ub * rows * 16);
   Buffer<Factor<A>> b(ub * b_step), scratch(multiply_size(rows, db));
@@ -142,7 +153,36 @@ void check_tiles() {
         sum += term, size += std::fabs(term);
       }
       const double got = at(c, rows, r, u);
-      if (std::isfinite(sum)) CHECK(std::fabs(got - sum) <= size / 32768);
+      if (std::fabs(sum) > std::numeric_limits<A>::max()) sum = std::copysign(std::numeric_limits<double>::infinity(), sum);
+      if (std::isfinite(sum)) CHECK(std::fabs(got - sum) <= size * (kFloat ? 0x1p-22 : 0x1p-15) + (kFloat ? 0x1p-149 : 0));
+      else CHECK(std::isnan(sum) ? std::isnan(got) : got == sum);
+    }
+}
+
+// Weight gradients of columns far apart in magnitude, and what is infinite or not a number among them.
+template <class A>
+void check_columns() {
+  const int64_t rows = 53, units = 21, columns = 40, ub = blocks_of<A>(units), bb = blocks_of<A>(columns);
+  std::vector<A> left(rows * units), right(rows * columns);
+  for (size_t i = 0; i < left.size(); ++i) left[i] = std::ldexp(1.0f / float(i % 97 + 3), int(i % units) * 11 - 140) * (i % 3 ? 1 : -1);
+  for (size_t i = 0; i < right.size(); ++i) right[i] = 1e20f / float(i % 89 + 3) * (i % 4 ? 1 : -1);
+  left[7 * units + 3] = std::numeric_limits<A>::infinity(), left[9 * units + 4] = std::numeric_limits<A>::quiet_NaN();
+  right[5 * columns + 6] = -std::numeric_limits<A>::infinity();
+  const Buffer<A> a = blocked(left, rows, units), b = blocked(right, rows, columns);
+  Buffer<A> c(bb * ub * 256, Fill::zero);
+  Buffer<Factor<A>> scratch(transposed_size(rows, bb));
+  multiply_transposed(a.get(), rows * 16, 1, units, b.get(), rows * 16, bb, c.get(), rows, scratch.get());
+  for (int64_t u = 0; u < units; ++u)
+    for (int64_t j = 0; j < columns; ++j) {
+      check::context = std::string(SEQGRAD_ISA_NAME) + ", gradient of unit " + std::to_string(u) + ", column " + std::to_string(j);
+      double sum = 0, size = 0;
+      for (int64_t r = 0; r < rows; ++r) {
+        const double term = double(left[r * units + u]) * double(right[r * columns + j]);
+        sum += term, size += std::fabs(term);
+      }
+      const double got = at(c, ub * 16, u, j);
+      if (std::fabs(sum) > std::numeric_limits<A>::max()) sum = std::copysign(std::numeric_limits<double>::infinity(), sum);
+      if (std::isfinite(sum)) CHECK(std::fabs(got - sum) <= size * 0x1p-21 + 0x1p-149);
       else CHECK(std::isnan(sum) ? std::isnan(got) : got == sum);
     }
 }
@@ -155,7 +195,7 @@ void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
   const int64_t ub = blocks_of<A>(units), cb = blocks_of<A>(columns);
   const auto gate_of = [gates](int plane) { return (plane + gates - 1) % gates; };
   const auto weights = whole_numbers<A>(gates * units * columns, 6), dz = whole_numbers<A>(rows * gates * units, 7);
-  const auto w = as_factor(weights);
+  const auto w = as_stored(weights);
   const int64_t b_step = right_size<A>(gates * ub);
   Buffer<A> a(gates * ub * rows * L), c(cb * rows * L);
   Buffer<Factor<A>> b(cb * b_step), scratch(multiply_size(rows, gates * ub));
@@ -200,6 +240,9 @@ void check_transposed(int64_t rows, int gates, int64_t units, int64_t right_colu
 template <class A>
 void check_all() {
   check_tiles<A>();
+#if SEQGRAD_AMX_FLOAT
+  check_columns<A>();
+#endif
   for (From from : {From::zero, From::itself, From::row})
     for (int64_t depth : {2100, 4200}) check_product<A>(300, 1, 33, depth, from, false);  // A is taken in several parts
   check_straight<A>(130, 4, 261, 500);                                                    // here, too, gate by gate; and B is fetched ahead
