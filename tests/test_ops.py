@@ -366,11 +366,14 @@ def test_infinite_input_saturates_as_in_torch(cell: str, dtype: torch.dtype, N: 
             torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shape", [Shape(20, 12, 150, 160), TILED], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
-def test_same_bits_run_to_run_and_with_any_number_of_threads_but_for_weight_sums(cell: str, shape: Shape) -> None:
+def test_same_bits_run_to_run_and_with_any_number_of_threads_but_for_weight_sums(
+    cell: str, shape: Shape, dtype: torch.dtype
+) -> None:
     """Work enough for four slices. Only the sums over the batch depend on how it was dealt to threads."""
-    problem = make(cell, shape, ragged=True).to(torch.float32)
+    problem = make(cell, shape, ragged=True).to(dtype)
     before, results = torch.get_num_threads(), {}
     try:
         for threads in (1, 2, 4):
@@ -387,7 +390,8 @@ def test_same_bits_run_to_run_and_with_any_number_of_threads_but_for_weight_sums
         )
         for name in set(sums) & results[1].keys():
             scale = float(results[1][name].abs().max())
-            torch.testing.assert_close(results[threads][name], results[1][name], rtol=0, atol=2e-6 * scale)
+            atol = 16 * torch.finfo(dtype).eps * scale
+            torch.testing.assert_close(results[threads][name], results[1][name], rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("cell", CELLS)

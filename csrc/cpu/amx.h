@@ -114,7 +114,7 @@ inline int64_t left_size(int64_t rows, int64_t depth_blocks) {
 // As many rows and as much depth are copied at a time as stay near beside a panel of B. The depth's parts are the same for any
 // number of rows: each is summed on its own, and bits must not depend on how a batch is sliced.
 inline int64_t left_rows() { return 256; }
-constexpr int64_t kPartBlocks = 32;
+constexpr int64_t kPartBlocks = kRightParts > 1 ? 32 : 64;
 inline int64_t depth_parts(int64_t, int64_t, int64_t blocks) { return pieces(blocks, kPartBlocks); }
 constexpr int64_t kTileBlocks = 2;
 template <class A> int64_t right_at(int64_t depth_block) { return depth_block / 2 * kRightTile; }

@@ -126,7 +126,7 @@ void tile_kernel(const Start<float>& from, int64_t depth, const Tile<float>& t, 
 }
 
 // C [rows, P blocks] = start + A B, of up to 64 rows. Sums wait, in C if they may, while the row tiles take their turns on
-// kDepth tiles of B.
+// kDepth tiles of B. The start comes first or, where sums are to be scaled, last: the same for any number of rows.
 template <int P>
 void run_panel(int rows, const Tile<float>& t) {
   constexpr int R = kRightParts > 1 ? 4 / P : 1;
@@ -137,12 +137,19 @@ void run_panel(int rows, const Tile<float>& t) {
   alignas(64) float apart[P * kMostRows * 16];
   float* sums = in_place ? t.c : apart;
   const int64_t step = in_place ? t.c_step : kMostRows * 16;
+  const auto at = [](const Start<float>& start, int p, int r) { return load_aligned(start.at + p * start.step + r * start.row); };
+  Start<float> first = kScales ? Start<float>{} : t.start;
+  if (first.at && !in_place) {  // a tile reads sixteen rows
+    for (int r = 0; r < rows; ++r)
+      for (int p = 0; p < P; ++p) store_aligned(sums + p * step + r * 16, at(t.start, p, r));
+    first = {sums, step, 16};
+  }
   for (int64_t k = 0; k < all || !k; k += kDepth)
     for (int r = 0; r < rows; r += 16 * R) {
       Tile<float> part = t;
       part.a += r / 16 * row_tile + k * t.a_step, part.b += k * kRightTile;
-      Start<float> from{sums + r * 16, step, 16};
-      if (!k) from = in_place && t.start.at ? Start<float>{t.start.at + r * t.start.row, t.start.step, t.start.row} : Start<float>{};
+      Start<float> from = k ? Start<float>{sums, step, 16} : first;
+      if (from.at) from.at += r * from.row;
       const int count = std::min(R, (rows - r + 15) / 16);
       for_each<R>([&](auto i) {
         if (count == i + 1) tile_kernel<i + 1, P>(from, std::min(all - k, kDepth), part, row_tile, sums + r * 16, step);
@@ -151,8 +158,10 @@ void run_panel(int rows, const Tile<float>& t) {
   for (int r = 0; !in_place && r < rows; ++r)
     for (int p = 0; p < P; ++p) {
       Vec<float> sum = load_aligned(sums + p * step + r * 16);
-      if constexpr (kScales > 0) sum *= splat(scales(r)[r % 16]);
-      if (t.start.at) sum += load_aligned(t.start.at + p * t.start.step + r * t.start.row);
+      if (kScales) {
+        sum *= splat(scales(r)[r % 16]);
+        if (t.start.at) sum += at(t.start, p, r);
+      }
       store_aligned(t.c + p * t.c_step + r * 16, sum);
     }
 }
