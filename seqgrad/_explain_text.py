@@ -37,7 +37,7 @@ def threads(split: CpuPlan, free: CpuPlan, most: int, wish: str | None, bidirect
         why = "both directions run at the same time, a thread each (in eager code)"
     elif split.team > 1:
         slices = _count(split.slices, "slice")
-        why = f"fewer samples than threads: a team of {split.team} shares each of {slices} of the batch"
+        why = f"few samples for these weights and threads: a team of {split.team} shares each of {slices} of the batch"
     elif free.team > 1:
         why = "one thread per slice of the batch: clipping and projection need a whole sample at once"
     elif used > 1:

@@ -108,7 +108,7 @@ def test_a_device_may_be_given_by_its_figures() -> None:
 
 def test_on_the_cpu_the_instruction_set_and_the_threads_are_told() -> None:
     torch.set_num_threads(4)
-    many = explain(sg.GRU(64, 128), torch.randn(100, 32, 64))
+    many = explain(sg.GRU(64, 128), torch.randn(100, 64, 64))
     assert many.device == "cpu"
     for row in many:
         assert row.engine == "cpu" and row.path in ISAS and row.plan is None and row.step_us is None
