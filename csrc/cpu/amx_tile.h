@@ -137,11 +137,11 @@ void run_panel(int rows, const Tile<float>& t) {
   alignas(64) float apart[P * kMostRows * 16];
   float* sums = in_place ? t.c : apart;
   const int64_t step = in_place ? t.c_step : kMostRows * 16;
-  const auto at = [](const Start<float>& start, int p, int r) { return load_aligned(start.at + p * start.step + r * start.row); };
+  const auto start_at = [&](int p, int r) { return t.start.at + p * t.start.step + r * t.start.row; };
   Start<float> first = kScales ? Start<float>{} : t.start;
   if (first.at && !in_place) {  // a tile reads sixteen rows
     for (int r = 0; r < rows; ++r)
-      for (int p = 0; p < P; ++p) store_aligned(sums + p * step + r * 16, at(t.start, p, r));
+      for (int p = 0; p < P; ++p) store_aligned(sums + p * step + r * 16, load_aligned(start_at(p, r)));
     first = {sums, step, 16};
   }
   for (int64_t k = 0; k < all || !k; k += kDepth)
@@ -160,7 +160,7 @@ void run_panel(int rows, const Tile<float>& t) {
       Vec<float> sum = load_aligned(sums + p * step + r * 16);
       if (kScales) {
         sum *= splat(scales(r)[r % 16]);
-        if (t.start.at) sum += at(t.start, p, r);
+        if (t.start.at) sum += load_aligned(start_at(p, r));
       }
       store_aligned(t.c + p * t.c_step + r * 16, sum);
     }
