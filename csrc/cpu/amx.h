@@ -29,6 +29,7 @@ SEQGRAD_HD void transpose(Words (&rows)[16]) {
 }
 
 // A float as the sum of bfloat16, each in the upper half of its word.
+template <bool kFinite = false>
 struct Parts {
   U32 part[kParts];
   explicit SEQGRAD_HD Parts(Vec<float> v) {
@@ -36,43 +37,43 @@ struct Parts {
     // Rounded, so that what products leave out is of either sign; nothing is left over. What is infinite or not a number is
     // the third part alone, which but one part of the other factor meets: with more of them infinity would become NaN.
     const U32 first = (bit_cast<U32>(v) + 0x8000u) & 0xffff0000u;
-    const auto special = (first & 0x7f800000u) == 0x7f800000u;
     const Vec<float> rest = v - bit_cast<Vec<float>>(first);
     const U32 second = (bit_cast<U32>(rest) + 0x8000u) & 0xffff0000u;
-    part[0] = special ? U32{} : first, part[1] = special ? U32{} : second;
-    part[2] = special ? bit_cast<U32>(v) : bit_cast<U32>(rest - bit_cast<Vec<float>>(second));
+    part[0] = first, part[1] = second, part[2] = bit_cast<U32>(rest - bit_cast<Vec<float>>(second));
+    if constexpr (!kFinite) {
+      const auto special = (first & 0x7f800000u) == 0x7f800000u;
+      part[0] = special ? U32{} : first, part[1] = special ? U32{} : second, part[2] = special ? bit_cast<U32>(v) : part[2];
+    }
 #else
     part[0] = bit_cast<U32>(v) & 0xffff0000u;
     const Vec<float> rest = v - bit_cast<Vec<float>>(part[0]);
-    part[1] = bit_cast<U32>(rest == rest ? rest : Vec<float>{}) + 0x8000u;  // of infinity nothing is left
+    part[1] = bit_cast<U32>(kFinite || rest == rest ? rest : Vec<float>{}) + 0x8000u;  // of infinity nothing is left
 #endif
   }
 };
 // An element of a right operand, likewise, and what it is stored as.
 #if SEQGRAD_AMX_FLOAT
 using Right = float;
-using RightParts = Parts;
+template <bool kFinite> using RightParts = Parts<kFinite>;
 #else
 using Right = BFloat16;
+template <bool>
 struct RightParts {
   U32 part[1];
   explicit SEQGRAD_HD RightParts(Vec<float> v) : part{bit_cast<U32>(v)} {}
 };
 #endif
 
-// The upper halves of two vectors, one after the other.
-SEQGRAD_HD Words in_a_row(U32 left, U32 right) {
-  typedef uint16_t Halves __attribute__((vector_size(64)));
-  Halves odd;
-  for (int i = 0; i < 32; ++i) odd[i] = uint16_t(2 * i + 1);
-  return bit_cast<Words>(_mm512_permutex2var_epi16(bit_cast<__m512i>(left), bit_cast<__m512i>(odd), bit_cast<__m512i>(right)));
+// The upper halves of two vectors in pairs. So a tile takes a depth of 32 as 16 pairs of what is 16 apart.
+SEQGRAD_HD Words paired(U32 low, U32 high) {
+  return low >> 16 | (high & 0xffff0000u);
 }
-// A tile's depth of a matrix, given by its rows, in pairs of them side by side: [part][pair].
-template <class P, int kCount, class Row>
-SEQGRAD_HD void pair_rows(Row row, Words (&to)[kCount][16]) {
-  for (int pair = 0; pair < kPairs; ++pair) {
-    const P even(row(2 * pair)), odd(row(2 * pair + 1));
-    for (int q = 0; q < kCount; ++q) to[q][pair] = even.part[q] >> 16 | (odd.part[q] & 0xffff0000u);
+template <class P, int kCount>
+SEQGRAD_HD void put_pairs(Vec<float> low, Vec<float> high, BFloat16* to) {  // one row of the tiles of all parts
+  const P l(low), h(high);
+  for (int q = 0; q < kCount; ++q) {
+    const Words words = paired(l.part[q], h.part[q]);
+    std::memcpy(to + q * kTile, &words, sizeof(words));
   }
 }
 
@@ -81,29 +82,39 @@ struct Scale {
   float there = 1, back = 1;
   Scale() = default;
   explicit Scale(uint32_t bits) {
-    const int exponent = int(bits >> 23) - 127, there_to = std::abs(exponent) <= 60 ? 0 : std::clamp(-exponent, -126, 126);
+    const int exponent = int(bits >> 23) - 127, there_to = !bits || std::abs(exponent) <= kFar ? 0 : std::clamp(-exponent, -126, 126);
     there = power(there_to), back = power(-there_to);
   }
+  static constexpr int kFar = 60;
   static float power(int exponent) { return bit_cast<float>(uint32_t(exponent + 127) << 23); }
 };
-// The larger magnitudes, of what is finite.
-SEQGRAD_HD U32 larger(U32 most, Vec<float> v) {
+// The larger magnitudes, by their bits; of what is finite. (Not _mm512_max_epu32: gcc 12 warns of what that leaves undefined.)
+SEQGRAD_HD U32 larger(U32 a, U32 b) {
+  return bit_cast<U32>(_mm512_maskz_max_epu32(0xffff, bit_cast<__m512i>(a), bit_cast<__m512i>(b)));
+}
+SEQGRAD_HD U32 larger(U32 most, Vec<float> v) { return larger(most, bit_cast<U32>(v) & 0x7fffffffu); }
+SEQGRAD_HD U32 larger_finite(U32 most, Vec<float> v) {
   const U32 bits = bit_cast<U32>(v) & 0x7fffffffu;
-  return bits > most && bits < 0x7f800000u ? bits : most;
+  return larger(most, bits < 0x7f800000u ? bits : U32{});
 }
 SEQGRAD_HD uint32_t largest(U32 v) {
   for (int half = 8; half; half /= 2) {
     U32 other;
     for (int i = 0; i < 16; ++i) other[i] = i ^ half;
-    const U32 moved = bit_cast<U32>(_mm512_permutex2var_epi32(bit_cast<__m512i>(v), bit_cast<__m512i>(other), bit_cast<__m512i>(v)));
-    v = v > moved ? v : moved;
+    v = larger(v, bit_cast<U32>(_mm512_permutex2var_epi32(bit_cast<__m512i>(v), bit_cast<__m512i>(other), bit_cast<__m512i>(v))));
   }
   return v[0];
 }
+// Whether what has these largest magnitudes is finite and asks for no scale.
+SEQGRAD_HD bool all_well(U32 most) {
+  constexpr uint32_t least = uint32_t(127 - Scale::kFar) << 23, beyond = uint32_t(128 + Scale::kFar) << 23;
+  return _mm512_cmplt_epu32_mask(bit_cast<__m512i>(most - least), _mm512_set1_epi32(int(beyond - least))) ==
+         _mm512_test_epi32_mask(bit_cast<__m512i>(most), bit_cast<__m512i>(most));
+}
 inline float* scales_at(BFloat16* end_of_tiles) { return reinterpret_cast<float*>(end_of_tiles); }
 
-// The left operand of a product, copied into tiles [16 rows][depth][part], behind each the scales of its rows.
-struct Left {
+// What tiles read of a left operand: [16 rows][depth][part], behind each 16 rows their scales.
+struct LeftTiles {
   const BFloat16* at;
   int64_t step, depth;  // elements, tiles
   const BFloat16* row(int64_t r) const { return at + r / 16 * row_tile_size(depth, step); }
@@ -115,42 +126,95 @@ inline int64_t left_size(int64_t rows, int64_t depth_blocks) {
 // number of rows: each is summed on its own, and bits must not depend on how a batch is sliced.
 inline int64_t left_rows() { return 256; }
 constexpr int64_t kPartBlocks = kRightParts > 1 ? 32 : 64;
-inline int64_t depth_parts(int64_t, int64_t, int64_t blocks) { return pieces(blocks, kPartBlocks); }
+inline int64_t depth_parts(int64_t, int64_t, int64_t blocks) { return std::max<int64_t>(pieces(blocks, kPartBlocks), 1); }
 constexpr int64_t kTileBlocks = 2;
 template <class A> int64_t right_at(int64_t depth_block) { return depth_block / 2 * kRightTile; }
 
-template <int kCount>  // parts
-void copy_left(const float* a, int64_t a_step, int64_t blocks, int64_t rows, BFloat16* to) {
-  const int64_t depth = tiles_of(blocks);
-  for (int64_t first = 0; first < rows; first += 16, a += 16 * 16, to += row_tile_size(depth, kCount * kTile)) {
-    const int64_t count = std::min<int64_t>(rows - first, 16);
-    Scale scale[16];
-    for (int64_t r = 0; kScales && r < count; ++r) {
-      U32 most{};
-      for (int64_t b = 0; b < blocks; ++b) most = larger(most, load_aligned(a + b * a_step + r * 16));
-      scale[r] = Scale(largest(most)), scales_at(to + depth * kCount * kTile)[r] = scale[r].back;
-    }
-    for (int64_t k = 0; k < depth; ++k)
+// Row r of `to`, laid out as LeftTiles of `tiles` depth; pair(k) gives its columns 32 k to 32 k + 16 and the 16 after them.
+// First as if it asked for nothing: it seldom does.
+template <class P, int kCount, class Pair>
+SEQGRAD_HD void scaled_row(Pair pair, int64_t tiles, BFloat16* to, int64_t r) {
+  BFloat16 *row_tile = to + r / 16 * row_tile_size(tiles, kCount * kTile), *row = row_tile + r % 16 * 32;
+  U32 most{};
+  for (int64_t k = 0; k < tiles; ++k) most = larger_finite(larger_finite(most, pair(k).low), pair(k).high);
+  const Scale scale(largest(most));
+  for (int64_t k = 0; k < tiles; ++k) put_pairs<P, kCount>(pair(k).low * scale.there, pair(k).high * scale.there, row + k * kCount * kTile);
+  scales_at(row_tile + tiles * kCount * kTile)[r % 16] = scale.back;
+}
+struct Pair { Vec<float> low, high; };
+
+inline void copy_left(const float* a, int64_t a_step, int64_t blocks, int64_t rows, BFloat16* to) {
+  constexpr int64_t kStep = kParts * kTile;
+  const int64_t tiles = tiles_of(blocks), row_tile = row_tile_size(tiles, kStep);
+  for (int64_t first = 0; first < rows; first += kMostRows, a += kMostRows * 16, to += kMostRows / 16 * row_tile) {
+    const int64_t count = std::min<int64_t>(rows - first, kMostRows);
+    const auto pair = [&](int64_t k, int64_t r) __attribute__((always_inline)) {
+      const float* at = a + 2 * k * a_step + r * 16;
+      return Pair{load_aligned(at), 2 * k + 1 < blocks ? load_aligned(at + a_step) : Vec<float>{}};
+    };
+    U32 most[kMostRows];
+    for (int64_t k = 0; k < tiles; ++k)
       for (int64_t r = 0; r < count; ++r) {
-        const float* at = a + 2 * k * a_step + r * 16;
-        BFloat16* row = to + k * kCount * kTile + r * 32;
-        const Vec<float> left = load_aligned(at), right = 2 * k + 1 < blocks ? load_aligned(at + a_step) : Vec<float>{};
-        Words words[kCount];
-        if constexpr (kCount == 1) words[0] = in_a_row(bit_cast<U32>(left), bit_cast<U32>(right));
-        else {
-          const Parts l(kScales ? left * scale[r].there : left), m(kScales ? right * scale[r].there : right);
-          for (int q = 0; q < kCount; ++q) words[q] = in_a_row(l.part[q], m.part[q]);
-        }
-        for (int q = 0; q < kCount; ++q) std::memcpy(row + q * kTile, &words[q], sizeof(Words));
+        const auto [low, high] = pair(k, r);
+        if constexpr (kScales > 0) most[r] = larger(larger(k ? most[r] : U32{}, low), high);
+        put_pairs<Parts<(kScales > 0)>, kParts>(low, high, to + r / 16 * row_tile + k * kStep + r % 16 * 32);
+      }
+    if constexpr (kScales > 0)
+      for (int64_t r = 0; r < count; ++r) {
+        scales_at(to + r / 16 * row_tile + tiles * kStep)[r % 16] = 1;
+        if (tiles && !all_well(most[r])) scaled_row<Parts<>, kParts>([&](int64_t k) { return pair(k, r); }, tiles, to, r);
       }
   }
 }
 
-inline Left left_of(const float* a, int64_t a_step, const Depth& depth, int64_t rows, bool exact, BFloat16* to) {
-  const int64_t blocks = depth.blocks();
-  const bool one = exact && kRightParts == 1;  // is all there is
-  one ? copy_left<1>(a, a_step, blocks, rows, to) : copy_left<kParts>(a, a_step, blocks, rows, to);
-  return {to, one ? kTile : kParts * kTile, tiles_of(blocks)};
+// A left operand that is stored values, of as many parts as those of a right one, is packed as tiles read it, no more of its depth
+// at a time than one part. Rows r to r + count, of one row tile:
+inline int64_t packed_parts(int64_t columns) { return depth_parts(0, 0, blocks_of<float>(columns)); }
+template <class A>
+int64_t packed_size(int64_t rows, int64_t columns) {
+  return pieces(rows, 16) * row_tile_size(tiles_of(std::min(blocks_of<float>(columns), kPartBlocks)), kRightTile);
+}
+inline void pack_left(const Right* const* row, int64_t count, int64_t columns, BFloat16* to, int64_t r, int64_t) {
+  const int64_t tiles = pieces(columns, 32);
+  const auto pair = [&](int64_t k, int64_t n) __attribute__((always_inline)) {
+    const Right* at = row[n] + k * 32;
+    const int64_t left = columns - k * 32;
+    if (left >= 32) return Pair{load(at, 16), load(at + 16, 16)};
+    return Pair{load(at, int(std::min<int64_t>(left, 16))), left > 16 ? load(at + 16, int(left - 16)) : Vec<float>{}};
+  };
+  BFloat16* row_tile = to + r / 16 * row_tile_size(tiles, kRightTile);
+  U32 most[16];
+  for (int64_t k = 0; k < tiles; ++k)
+    for (int64_t n = 0; n < count; ++n) {
+      const auto [low, high] = pair(k, n);
+      if constexpr (kScales > 0) most[n] = larger(larger(k ? most[n] : U32{}, low), high);
+      put_pairs<RightParts<true>, kRightParts>(low, high, row_tile + k * kRightTile + (r + n) % 16 * 32);
+    }
+  if constexpr (kScales > 0)
+    for (int64_t n = 0; n < count; ++n) {
+      scales_at(row_tile + tiles * kRightTile)[(r + n) % 16] = 1;
+      if (tiles && !all_well(most[n])) scaled_row<RightParts<false>, kRightParts>([&](int64_t k) { return pair(k, n); }, tiles, to, r + n);
+    }
+}
+
+// A left operand: blocked floats, copied as they are wanted, or what pack_left wrote.
+template <class A>
+struct Left {
+  const A* at = nullptr;
+  int64_t step = 0;
+  const BFloat16* packed = nullptr;
+
+  // `count` rows from `first`, a multiple of 16, on, of as much depth from column block `block` on.
+  LeftTiles part(int64_t first, int64_t count, int64_t block, const Depth& depth, BFloat16* scratch) const {
+    const int64_t tiles = tiles_of(depth.blocks());
+    if (packed) return {packed + first / 16 * row_tile_size(tiles, kRightTile), kRightTile, tiles};
+    copy_left(at + block * step + first * 16, step, depth.blocks(), count, scratch);
+    return {scratch, kParts * kTile, tiles};
+  }
+};
+template <class A>
+Left<A> packed_left(const BFloat16* at, int64_t) {
+  return {.packed = at};
 }
 
 // Elements of one column block of a packed right operand: [depth][part][pair][lane][2].
@@ -169,8 +233,8 @@ inline void pack_transposed(const Right* w, int64_t units, int64_t depth, int64_
     Words rows[kRightParts][16] = {};
     for (int lane = 0; lane < lanes; ++lane) {
       const Right* at = w + lane * depth + k;
-      const RightParts left(load(at, first)), right(load(at + first, count - first));
-      for (int q = 0; q < kRightParts; ++q) rows[q][lane] = in_a_row(left.part[q], right.part[q]);
+      const RightParts<false> left(load(at, first)), right(load(at + first, count - first));
+      for (int q = 0; q < kRightParts; ++q) rows[q][lane] = paired(left.part[q], right.part[q]);
     }
     for (auto& part : rows) transpose(part);
     std::memcpy(to, rows, sizeof(rows));
@@ -185,63 +249,118 @@ void pack_straight(const Right* w, int planes, GateOf gate_of, int64_t units, in
     const int64_t plane = k / padded, u = k % padded;
     return plane < planes && u < units ? load(w + (gate_of(int(plane)) * units + u) * columns + block * 16, lanes) : Vec<float>{};
   };
-  for (int64_t k = 0; k < depth; ++k, to += kRightTile) {
-    Words words[kRightParts][16];
-    pair_rows<RightParts>([&](int r) { return row(32 * k + r); }, words);
-    std::memcpy(to, words, sizeof(words));
-  }
+  for (int64_t k = 0; k < depth; ++k, to += kRightTile)
+    for (int pair = 0; pair < kPairs; ++pair)
+      put_pairs<RightParts<false>, kRightParts>(row(32 * k + pair), row(32 * k + 16 + pair), to + pair * 32);
 }
 
 constexpr int64_t kSharing = kMostRows / 16;  // row tiles that take what they read of B in turns
-inline int64_t transposed_size(int64_t rows, int64_t b_blocks) {
-  const int64_t depth = pieces(rows, 32);
-  return kSharing * row_tile_size(depth, kParts * kTile) + b_blocks * depth * kRightTile;
+constexpr int64_t kTogether = 32;             // column blocks of B, of all products with one A, that are packed at a time
+inline int64_t transposed_size(int64_t rows, int64_t first_blocks, int64_t second_blocks) {
+  const int64_t depth = pieces(rows, 32), both = first_blocks + second_blocks;
+  return kSharing * row_tile_size(depth, kParts * kTile) +
+         (both > kTogether ? std::max(first_blocks, second_blocks) : both) * depth * kRightTile;
 }
 
-// C [groups of padded units, b_blocks] += A^T B over `rows` rows; A has `groups` (gates) of `units` columns, each padded. For
-// bfloat16 storage B is of it.
-template <class A>
-void multiply_transposed(const A* a, int64_t a_step, int64_t groups, int64_t units, const A* b, int64_t b_step, int64_t b_blocks, A* c,
-                         int64_t rows, BFloat16* scratch) {
-  const int64_t a_blocks = groups * blocks_of<A>(units), c_step = a_blocks * 256, depth = pieces(rows, 32);
-  const int64_t left_step = kParts * kTile, row_tile = row_tile_size(depth, left_step), right_step = depth * kRightTile;
-  BFloat16 *left = scratch, *right = scratch + kSharing * row_tile;
-  const auto row = [&](const A* m, int64_t r) { return r < rows ? load_aligned(m + r * 16) : Vec<A>{}; };
-  const auto most_of = [&](const A* m, U32 most) {
-    for (int64_t r = 0; kScales && r < rows; ++r) most = larger(most, load_aligned(m + r * 16));
+// Packs blocked matrices for their product over `rows` rows. kPlain: values are finite, their scale 1.
+struct RowsToTiles {
+  int64_t rows, depth = pieces(rows, 32);
+
+  SEQGRAD_HD Pair pair(const float* block, int64_t k, int i) const {
+    const int64_t low = 32 * k + i, high = low + 16;
+    return {low < rows ? load_aligned(block + low * 16) : Vec<float>{}, high < rows ? load_aligned(block + high * 16) : Vec<float>{}};
+  }
+  U32 finite(const float* block, U32 most) const {
+    for (int64_t r = 0; r < rows; ++r) most = larger_finite(most, load_aligned(block + r * 16));
     return most;
-  };
-  U32 most{};
-  for (int64_t j = 0; j < b_blocks; ++j) most = most_of(b + j * b_step, most);
-  const Scale b_scale = kScales ? Scale(largest(most)) : Scale{};
-  for (int64_t j = 0; j < b_blocks; ++j)
-    for (int64_t k = 0; k < depth; ++k) {
-      Words words[kRightParts][16];
-      pair_rows<RightParts>([&](int r) { return row(b + j * b_step, 32 * k + r) * b_scale.there; }, words);
-      std::memcpy(right + j * right_step + k * kRightTile, words, sizeof(words));
-    }
-  for (int64_t i = 0; i < a_blocks; i += kSharing) {
-    const int64_t count = std::min(kSharing, a_blocks - i);
-    for (int64_t n = 0; n < count; ++n) {
-      const A* block = a + (i + n) * a_step;
-      BFloat16* to = left + n * row_tile;
-      const U32 column = most_of(block, U32{});
-      Vec<A> there = splat<A>(1);
-      for (int lane = 0; kScales && lane < 16; ++lane) {
-        const Scale scale(column[lane]);
-        there[lane] = scale.there, scales_at(to + depth * left_step)[lane] = scale.back * b_scale.back;
+  }
+  // Column blocks of B: [block][depth][part][pair][lane][2].
+  template <bool kPlain>
+  U32 right(const float* b, int64_t b_step, int64_t blocks, float there, BFloat16* to) const {
+    U32 most{};
+    for (int64_t j = 0; j < blocks; ++j, b += b_step)
+      for (int64_t k = 0; k < depth; ++k, to += kRightTile)
+        for (int i = 0; i < kPairs; ++i) {
+          const auto [low, high] = pair(b, k, i);
+          if constexpr (kPlain) most = larger(larger(most, low), high);
+          put_pairs<RightParts<kPlain>, kRightParts>(kPlain ? low : low * there, kPlain ? high : high * there, to + i * 32);
+        }
+    return most;
+  }
+  Scale right(const float* b, int64_t b_step, int64_t blocks, BFloat16* to) const {
+    Scale scale;
+    if (kScales && all_well(right<true>(b, b_step, blocks, 1, to))) return scale;
+    U32 most{};
+    for (int64_t j = 0; kScales && j < blocks; ++j) most = finite(b + j * b_step, most);
+    if (kScales) scale = Scale(largest(most));
+    right<false>(b, b_step, blocks, scale.there, to);
+    return scale;
+  }
+  // One column block of A, as row tile of A^T.
+  template <bool kPlain>
+  U32 left(const float* a, Vec<float> there, BFloat16* to) const {
+    U32 most{};
+    for (int64_t k = 0; k < depth; ++k, to += kParts * kTile) {
+      Words low[16], high[16];
+      for (int i = 0; i < 16; ++i) {
+        const auto [l, h] = pair(a, k, i);
+        if constexpr (kPlain) most = larger(larger(most, l), h);
+        low[i] = bit_cast<Words>(kPlain ? l : l * there), high[i] = bit_cast<Words>(kPlain ? h : h * there);
       }
-      for (int64_t k = 0; k < depth; ++k, to += left_step) {
-        Words words[kParts][16];
-        pair_rows<Parts>([&](int r) { return row(block, 32 * k + r) * there; }, words);
-        for (auto& part : words) transpose(part);
-        std::memcpy(to, words, sizeof(words));
-      }
+      transpose(low), transpose(high);
+      for (int i = 0; i < 16; ++i)
+        put_pairs<Parts<kPlain>, kParts>(bit_cast<Vec<float>>(low[i]), bit_cast<Vec<float>>(high[i]), to + i * 32);
     }
-    for (int64_t j = 0, width = panel_of(16 * count, b_blocks); j < b_blocks; j += width) {
-      A* sum = c + j * c_step + i * 256;
-      run_tile<A>(int(16 * count), int(std::min(width, b_blocks - j)),
-                  {left, left_step, right + j * right_step, right_step, sum, c_step, {1, 2 * depth, 0}, {sum, c_step, 16}});
+    return most;
+  }
+  void left(const float* a, BFloat16* to, Vec<float>& back) const {
+    back = splat(1.0f);
+    Vec<float> there = back;
+    if (kScales && all_well(left<true>(a, there, to))) return;
+    const U32 most = kScales ? finite(a, U32{}) : U32{};
+    for (int lane = 0; kScales && lane < 16; ++lane) {
+      const Scale scale(most[lane]);
+      there[lane] = scale.there, back[lane] = scale.back;
+    }
+    left<false>(a, there, to);
+  }
+};
+
+// As in gemm.h. For bfloat16 storage B is of it.
+template <class A>
+void multiply_transposed(const A* a, int64_t step, int64_t groups, int64_t units, std::span<const Gradient<A>> gradients, int64_t rows,
+                         BFloat16* scratch) {
+  int64_t blocks = 0, begin = std::numeric_limits<int64_t>::max(), end = 0;
+  const int64_t ub = blocks_of<A>(units), c_step = groups * ub * 256;
+  for (const auto& g : gradients) blocks += g.b_blocks, begin = std::min(begin, g.plane * ub), end = std::max(end, (g.plane + groups) * ub);
+  if (blocks > kTogether && gradients.size() > 1) {
+    for (const auto& g : gradients) multiply_transposed<A>(a, step, groups, units, {&g, 1}, rows, scratch);
+    return;
+  }
+  const RowsToTiles pack{rows};
+  const int64_t left_step = kParts * kTile, row_tile = row_tile_size(pack.depth, left_step), right_step = pack.depth * kRightTile;
+  BFloat16 *left = scratch, *right = scratch + kSharing * row_tile;
+  Scale scales[2];
+  BFloat16* to = right;
+  for (size_t n = 0; n < gradients.size(); to += gradients[n++].b_blocks * right_step)
+    scales[n] = pack.right(gradients[n].b, step, gradients[n].b_blocks, to);
+  for (int64_t i = begin; i < end; i += kSharing) {
+    const int64_t count = std::min(kSharing, end - i);
+    Vec<A> back[kSharing];
+    for (int64_t n = 0; n < count; ++n) pack.left(a + (i + n) * step, left + n * row_tile, back[n]);
+    const BFloat16* from = right;
+    for (size_t m = 0; m < gradients.size(); from += gradients[m++].b_blocks * right_step) {
+      const auto& g = gradients[m];
+      const int64_t first = std::max(i, g.plane * ub), next = std::min(i + count, (g.plane + groups) * ub);
+      if (first >= next) continue;
+      for (int64_t n = first - i; kScales && n < next - i; ++n)
+        store_aligned(scales_at(left + (n + 1) * row_tile - kScales), back[n] * scales[m].back);
+      const BFloat16* tiles = left + (first - i) * row_tile;
+      for (int64_t j = 0, width = panel_of(16 * (next - first), g.b_blocks); j < g.b_blocks; j += width) {
+        A* sum = g.c + j * c_step + (first - g.plane * ub) * 256;
+        run_tile<A>(int(16 * (next - first)), int(std::min(width, g.b_blocks - j)),
+                    {tiles, left_step, from + j * right_step, right_step, sum, c_step, {1, 2 * pack.depth, 0}, {sum, c_step, 16}});
+      }
     }
   }
 }

@@ -67,8 +67,8 @@ class BackwardPass {
   State make_state(const Slice& slice, int team_size) const {
     const int64_t pitch = slice.pitch(), most = spread(chunk_rows(slice));
     State s;
-    s.scratch_size = std::max({multiply_size(most, G * UB), p.w_hr ? multiply_size(slice.rows(), PB) : 0,
-                               transposed_size(most, std::max({IB, PB, p.w_hr ? UB : 0}))});
+    s.scratch_size = std::max({multiply_size(most, G * UB), p.w_hr ? multiply_size(slice.rows(), PB) : 0, transposed_size(most, IB, PB),
+                               p.w_hr ? transposed_size(most, UB, 0) : 0});
     s.scratch = Buffer<Factor<A>>(team_size * s.scratch_size);
     s.dh = Buffer<A>(PB * pitch * L);
     if (kTwoStates) s.dc = Buffer<A>(UB * pitch * L);
@@ -115,7 +115,7 @@ class BackwardPass {
     for (int64_t r = enters_from; r < alive; ++r) begin_row(s, slice, r, member);
     for (int64_t r = 0; r < alive; ++r) complete_state_gradient(s, slice, r, t, r >= enters_from, mine, member);
     if (p.w_hr) {
-      multiply<A>({s.dh.get(), pitch * L, depth_of<A>(1, p.P), w_hr.get(), hr_step, s.dm.get(), pitch * L, {}}, alive, UB,
+      multiply<A>({{s.dh.get(), pitch * L}, depth_of<A>(1, p.P), w_hr.get(), hr_step, s.dm.get(), pitch * L, {}}, alive, UB,
                   s.scratch_of(member));
       for (int64_t b = 0; to.dw_hr && b < PB; ++b)
         std::memcpy(s.dp.get() + (b * chunk.pitch() + offset) * L, s.dh.get() + b * pitch * L, alive * L * sizeof(A));
@@ -128,8 +128,7 @@ class BackwardPass {
     member.barrier();
     const A* dz = s.dz.get() + (kTraits.recurrent_plane() * UB * chunk.pitch() + offset) * L;
     A* carried = s.dh.get() + mine.begin * pitch * L;
-    multiply<A>({dz,
-                 chunk.pitch() * L,
+    multiply<A>({{dz, chunk.pitch() * L},
                  depth_of<A>(G, p.H),
                  w_hh.get() + mine.begin * dz_step,
                  dz_step,
@@ -318,7 +317,7 @@ class BackwardPass {
   void input_gradient(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.pitch() * L;
     const auto mine = member.part(chunk.rows);
-    multiply<A>({s.dz.get() + mine.begin * L, step, depth_of<A>(G, p.H), w_ih.get(), dz_step, s.x.get() + mine.begin * L, step, {}},
+    multiply<A>({{s.dz.get() + mine.begin * L, step}, depth_of<A>(G, p.H), w_ih.get(), dz_step, s.x.get() + mine.begin * L, step, {}},
                 mine.end - mine.begin, IB, s.scratch_of(member));
     chunk.for_each_row(mine, [&](int64_t t, int64_t r, int64_t row) {
       unpack_row(s.x.get() + row * L, step, p.I, static_cast<S*>(to.dx) + p.row(t, slice.sample[r]) * p.I);
@@ -327,7 +326,6 @@ class BackwardPass {
 
   void weight_gradients(State& s, const Slice& slice, const Chunk& chunk, Member member) {
     const int64_t step = chunk.pitch() * L;
-    const A* recurrent = s.dz.get() + kTraits.recurrent_plane() * UB * step;
     chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
       const int64_t n = slice.sample[r];
       const S* h =
@@ -336,14 +334,19 @@ class BackwardPass {
       if (to.dw_hh) pack_row(h, p.P, s.h.get() + row * L, step);
     });
     member.barrier();
-    const auto add = [&](const A* a, int64_t groups, int64_t units, const Buffer<A>& b, int64_t b_blocks, Buffer<A>& sum) {
+    const auto gradient = [&](int64_t plane, int64_t planes, const Buffer<A>& b, int64_t b_blocks, const Buffer<A>& sum) {
       const auto mine = member.part(b_blocks);
-      multiply_transposed(a, step, groups, units, b.get() + mine.begin * step, step, mine.end - mine.begin,
-                          sum.get() + mine.begin * groups * blocks_of<A>(units) * L * L, chunk.rows, s.scratch_of(member));
+      return Gradient<A>{plane, b.get() + mine.begin * step, mine.end - mine.begin, sum.get() + mine.begin * planes * L * L};
     };
-    if (to.dw_ih) add(s.dz.get(), G, p.H, s.x, IB, s.dw_ih);
-    if (to.dw_hh) add(recurrent, G, p.H, s.h, PB, s.dw_hh);
-    if (to.dw_hr) add(s.dp.get(), 1, p.P, s.m, UB, s.dw_hr);
+    Gradient<A> both[2];
+    size_t count = 0;
+    if (to.dw_ih) both[count++] = gradient(0, G * UB, s.x, IB, s.dw_ih);
+    if (to.dw_hh) both[count++] = gradient(kTraits.recurrent_plane(), G * UB, s.h, PB, s.dw_hh);
+    multiply_transposed<A>(s.dz.get(), step, G, p.H, {both, count}, chunk.rows, s.scratch_of(member));
+    if (to.dw_hr) {
+      both[0] = gradient(0, PB, s.m, UB, s.dw_hr);
+      multiply_transposed<A>(s.dp.get(), step, 1, p.P, {both, 1}, chunk.rows, s.scratch_of(member));
+    }
     if (!s.db.get()) return;
     const auto mine = member.part(D * UB);
     for (int64_t b = mine.begin; b < mine.end; ++b) {

@@ -58,7 +58,7 @@ class ForwardPass {
   struct State {
     Buffer<A> h[2], c;          // [block][row][L]; h alternates between steps
     Buffer<A> wx;               // [gate, unit block][chunk row][L]
-    Buffer<A> x;                // [input block][chunk row][L]
+    Buffer<Factor<A>> x;        // left operand of the chunk's rows
     Buffer<A> m;                // [unit block][row][L]: o tanh(c) before the projection
     Buffer<Factor<A>> scratch;  // of the products, each member's own
     int64_t scratch_size = 0;
@@ -74,11 +74,11 @@ class ForwardPass {
   State make_state(const Slice& slice, int team_size) const {
     const int64_t pitch = slice.pitch(), rows = slice.rows(), most = spread(chunk_rows(slice));
     State s;
-    s.scratch_size = std::max({multiply_size(most, IB), left_size(rows, PB), p.w_hr ? multiply_size(rows, UB) : 0});
+    s.scratch_size = std::max(left_size(rows, PB), p.w_hr ? multiply_size(rows, UB) : 0);
     s.scratch = Buffer<Factor<A>>(team_size * s.scratch_size);
     for (Buffer<A>& h : s.h) h = Buffer<A>(PB * pitch * L);
     s.wx = Buffer<A>(G * UB * most * L);
-    s.x = Buffer<A>(IB * most * L);
+    s.x = Buffer<Factor<A>>(packed_size<A>(most, p.I));
     if (kTwoStates) s.c = Buffer<A>(UB * pitch * L);
     if (p.w_hr) s.m = Buffer<A>(UB * pitch * L);
     return s;
@@ -117,25 +117,34 @@ class ForwardPass {
 
   // wx = x W_ih^T + b for all rows of the chunk. Ends with every member's own columns done: nobody else reads them.
   void project(State& s, const Slice& slice, const Chunk& chunk, Member member) {
-    const int64_t step = chunk.pitch() * L;
+    const int64_t pitch = chunk.pitch(), step = pitch * L;
     const auto mine = member.part(UB);
-    chunk.for_each_row(member.part(chunk.rows), [&](int64_t t, int64_t r, int64_t row) {
-      pack_row(static_cast<const S*>(p.x) + p.at(t, slice.sample[r], p.x_stride_t, p.x_stride_n), p.I, s.x.get() + row * L, step);
-    });
-    member.barrier();
-    for (int gate = 0; gate < G; ++gate) {
-      const int64_t b0 = gate * UB + mine.begin;
-      multiply<A>({s.x.get(),
-                   step,
-                   depth_of<A>(1, p.I),
-                   w_ih.get() + b0 * ih_step,
-                   ih_step,
-                   s.wx.get() + b0 * step,
-                   step,
-                   {bias.get() + b0 * L, L, 0},
-                   true},
-                  chunk.rows, mine.end - mine.begin, s.scratch_of(member));
+    const int64_t width = mine.end - mine.begin, parts = packed_parts(p.I);
+    for (int64_t i = 0; i < parts; ++i) {
+      const auto from = [&](int64_t part) { return std::min(p.I, piece_begin(pieces(p.I, kPackedColumns), parts, part) * kPackedColumns); };
+      const int64_t begin = from(i), end = from(i + 1);
+      if (i) member.barrier();
+      pack_input(s, slice, chunk, member.part(chunk.rows), begin, end);
+      member.barrier();
+      for (int64_t gate = 0, together = width == UB ? G : 1; gate < G; gate += together) {
+        const int64_t b0 = gate * UB + mine.begin;
+        A* wx = s.wx.get() + b0 * step;
+        multiply<A>({packed_left<A>(s.x.get(), pitch), depth_of<A>(1, end - begin), w_ih.get() + b0 * ih_step + right_at<A>(begin / L),
+                     ih_step, wx, step, i ? Start<A>{wx, step, L} : Start<A>{bias.get() + b0 * L, L, 0}},
+                    chunk.rows, together * width, s.scratch_of(member));
+      }
     }
+  }
+
+  // Columns begin to end of x, of the chunk rows of `range`, a row tile at a time.
+  void pack_input(State& s, const Slice& slice, const Chunk& chunk, Member::Range range, int64_t begin, int64_t end) const {
+    const S* x[kPackedRows];
+    int64_t count = 0;
+    chunk.for_each_row(range, [&](int64_t t, int64_t r, int64_t row) {
+      x[count++] = static_cast<const S*>(p.x) + p.at(t, slice.sample[r], p.x_stride_t, p.x_stride_n) + begin;
+      if (row + 1 == range.end || (row + 1) % kPackedRows == 0)
+        pack_left(x, count, end - begin, s.x.get(), row + 1 - count, chunk.pitch()), count = 0;
+    });
   }
 
   // A tile takes all gates of L units; a one-gate cell's takes several unit blocks. It begins at zero, not at wx: the larger a
@@ -146,7 +155,7 @@ class ForwardPass {
     const A* h = s.h[current].get();
     A* next = s.h[1 - current].get();
     const Depth depth = depth_of<A>(1, p.P);
-    const auto left = left_of(h, pitch * L, depth, alive, false, s.scratch_of(member));
+    const auto left = Left<A>{h, pitch * L}.part(0, alive, 0, depth, s.scratch_of(member));
     alignas(64) A tile[kMaxPanel * kMostRows * L];  // [gate or unit block][row][L]
     const int64_t blocks = mine.end - mine.begin, panels = pieces(blocks, G > 1 ? 1 : panel_of(alive, blocks));
     const bool far = G * blocks * hh_step * int64_t(sizeof(Factor<A>)) > kNear;
@@ -209,7 +218,7 @@ class ForwardPass {
 
   void project_state(State& s, const Slice& slice, const Chunk& chunk, size_t k, int64_t alive, A* next, Factor<A>* scratch) {
     const int64_t step = slice.pitch() * L;
-    multiply<A>({s.m.get(), step, depth_of<A>(1, p.H), w_hr.get(), hr_step, next, step, {}}, alive, PB, scratch);
+    multiply<A>({{s.m.get(), step}, depth_of<A>(1, p.H), w_hr.get(), hr_step, next, step, {}}, alive, PB, scratch);
     for (int64_t r = 0; r < alive; ++r) {
       for (int64_t b = 0; b < PB; ++b) {  // what the product left in the padded columns goes
         A* state = next + b * step + r * L;

@@ -20,7 +20,22 @@ struct Left {
   const A* at;
   int64_t step;
   const A* row(int64_t r) const { return at + r * kLanes<A>; }
+  Left part(int64_t first, int64_t, int64_t block, const Depth&, A*) const { return {at + block * step + first * kLanes<A>, step}; }
 };
+// One that is packed row by row, all of its columns at a time.
+inline int64_t packed_parts(int64_t) { return 1; }
+template <class A>
+int64_t packed_size(int64_t rows, int64_t columns) {
+  return blocks_of<A>(columns) * rows * kLanes<A>;
+}
+template <class S, class A = Arithmetic<S>>
+void pack_left(const S* const* row, int64_t count, int64_t columns, A* to, int64_t r, int64_t rows) {
+  for (int64_t i = 0; i < count; ++i) pack_row(row[i], columns, to + (r + i) * kLanes<A>, rows * kLanes<A>);
+}
+template <class A>
+Left<A> packed_left(const A* at, int64_t rows) {
+  return {at, rows * kLanes<A>};
+}
 inline int64_t left_rows() { return std::numeric_limits<int64_t>::max(); }
 constexpr int64_t kLeftNear = int64_t(512) << 10;  // more bytes of it do not stay near while all panels of B pass by
 constexpr int64_t kPartBlocks = 16;                // then they do so in parts: added to in the same order, sums keep their bits
@@ -30,11 +45,7 @@ inline int64_t depth_parts(int64_t block_bytes, int64_t groups, int64_t group) {
 constexpr int64_t kTileBlocks = 1;
 template <class A> int64_t right_at(int64_t depth_block) { return depth_block * kLanes<A> * kLanes<A>; }
 inline int64_t left_size(int64_t, int64_t) { return 0; }
-inline int64_t transposed_size(int64_t, int64_t) { return 0; }
-template <class A>
-Left<A> left_of(const A* a, int64_t a_step, const Depth&, int64_t, bool, A*) {
-  return {a, a_step};
-}
+inline int64_t transposed_size(int64_t, int64_t, int64_t) { return 0; }
 template <class A>
 int64_t right_size(int64_t depth_blocks) {
   return depth_blocks * kLanes<A> * kLanes<A>;
@@ -154,22 +165,25 @@ inline int panel_of(int64_t rows, int64_t blocks) {
   return many_rows && (blocks % 2 == 0 || blocks > 8) ? 2 : kMaxPanel;
 }
 
-// C [groups of padded units, b_blocks] += A^T B over `rows` rows; A has `groups` (gates) of `units` columns, each padded.
+// Weight gradients over `rows` rows of one A, which has planes of `units` columns, each padded; blocks of A and B `step` apart.
 template <class A>
-void multiply_transposed(const A* a, int64_t a_step, int64_t groups, int64_t units, const A* b, int64_t b_step, int64_t b_blocks, A* c,
-                         int64_t rows, A*) {
+void multiply_transposed(const A* a, int64_t step, int64_t groups, int64_t units, std::span<const Gradient<A>> gradients, int64_t rows,
+                         A*) {
   constexpr int L = kLanes<A>, R = kTransposedRows<A>;
   const int64_t unit_blocks = blocks_of<A>(units), a_blocks = groups * unit_blocks, c_step = a_blocks * L * L;
-  const int64_t panels = pieces(b_blocks, kTransposedPanel);
-  for (int64_t j = 0; j < panels; ++j) {
-    const int64_t bb = piece_begin(b_blocks, panels, j), width = piece_begin(b_blocks, panels, j + 1) - bb;
-    for (int64_t ab = 0; ab < a_blocks; ++ab)
-      for (int r = 0; r < lanes_in<A>(ab % unit_blocks, units); r += R) {
-        const TransposedTile<A> t{a + ab * a_step + r, b + bb * b_step, b_step, c + bb * c_step + (ab * L + r) * L, c_step, rows};
-        if (width == 3) transposed_tile_kernel<A, 3>(t);
-        else if (width == 2) transposed_tile_kernel<A, 2>(t);
-        else transposed_tile_kernel<A, 1>(t);
-      }
+  for (const auto& g : gradients) {
+    const int64_t panels = pieces(g.b_blocks, kTransposedPanel);
+    for (int64_t j = 0; j < panels; ++j) {
+      const int64_t bb = piece_begin(g.b_blocks, panels, j), width = piece_begin(g.b_blocks, panels, j + 1) - bb;
+      for (int64_t ab = 0; ab < a_blocks; ++ab)
+        for (int r = 0; r < lanes_in<A>(ab % unit_blocks, units); r += R) {
+          const TransposedTile<A> t{a + (g.plane * unit_blocks + ab) * step + r, g.b + bb * step, step,
+                                    g.c + bb * c_step + (ab * L + r) * L,        c_step,          rows};
+          if (width == 3) transposed_tile_kernel<A, 3>(t);
+          else if (width == 2) transposed_tile_kernel<A, 2>(t);
+          else transposed_tile_kernel<A, 1>(t);
+        }
+    }
   }
 }
 

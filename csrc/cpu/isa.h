@@ -15,6 +15,7 @@
 #include <memory>
 #include <new>
 #include <numeric>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>

@@ -17,14 +17,18 @@ void backward(const Layer& p, const Backward& grads, const Parallel& parallel);
 namespace amx {
 
 bool on_tiles(const Layer& p) { return p.dtype == DType::bfloat16 && !p.w_hr; }
-// Where three parts of everything pay: enough rows, in the mean over the steps of a ragged batch, to fill tiles, and products
-// beside which it is little to take rows apart. By the layer alone: outputs are the same bits for any number of threads.
+// Where three parts of everything pay: enough rows, in the mean over the steps of a ragged batch, to fill tiles, and products beside
+// which it is little to take rows apart. Few rows want large products, whose weights, half as large again as floats, a step need
+// not read from far. By the layer alone: outputs are the same bits for any number of threads.
 bool on_float_tiles(const Layer& p, bool backward) {
-  constexpr int64_t kLeastRows = 24, kLeastUnits = 96, kLeastUnitsBackward = 192;
-  if (p.dtype != DType::float32 || p.N < kLeastRows || std::min(p.H, p.P) < (backward ? kLeastUnitsBackward : kLeastUnits)) return false;
+  constexpr int64_t kManyRows = 24, kLeastRows = 16, kLargeUnits = 128, kMostWeights = 1000000;
+  const int64_t units = std::min(p.H, p.P), least_units = backward ? 128 : units % 32 ? 96 : 64;
+  const bool few_will_do = units >= kLargeUnits && (backward || p.traits().gates * p.H * p.P <= kMostWeights);
+  const int64_t least_rows = few_will_do ? kLeastRows : kManyRows;
+  if (p.dtype != DType::float32 || p.N < least_rows || units < least_units) return false;
   int64_t steps = p.T * p.N;
   if (p.lengths) steps = std::accumulate(p.lengths, p.lengths + p.N, int64_t{0});
-  return steps >= kLeastRows * p.T;
+  return steps >= least_rows * p.T;
 }
 
 void forward(const Layer& p, const ForwardOut& out, const Parallel& parallel) {

@@ -67,4 +67,16 @@ struct Tile {
   Ahead<A> ahead = {};
 };
 
+// Left operands that are packed, not copied, are so in pieces of this.
+constexpr int64_t kPackedRows = 16, kPackedColumns = 32;
+
+// A weight gradient: C [b_blocks][groups of padded units][L] += A^T B, of A's groups from `plane` on.
+template <class A>
+struct Gradient {
+  int64_t plane;
+  const A* b;
+  int64_t b_blocks;
+  A* c;
+};
+
 }  // namespace seqgrad::cpu::SEQGRAD_ISA

@@ -5,15 +5,13 @@ namespace seqgrad::cpu::SEQGRAD_ISA {
 // C [rows, blocks] = start + A [rows, depth] B [depth, blocks]; A and C blocked, steps between column blocks.
 template <class A>
 struct Product {
-  const A* a;
-  int64_t a_step;
+  Left<A> a;
   Depth depth;
   const Factor<A>* b;
   int64_t b_step;
   A* c;
   int64_t c_step;
   Start<A> start;
-  bool exact = false;  // every element of A is one of Factor<A>
 };
 
 // What a product copies of its left operand at a time, and the scratch that takes.
@@ -21,14 +19,15 @@ inline int64_t multiply_size(int64_t rows, int64_t depth_blocks) {
   return left_size(std::min<int64_t>(rows, left_rows()), std::min<int64_t>(depth_blocks, kPartBlocks));
 }
 
+// As much of the depth as m.depth says, from A's column block `at` on.
 template <class A>
-void multiply_part(const Product<A>& m, int64_t all_rows, int64_t blocks, Factor<A>* scratch) {
+void multiply_part(const Product<A>& m, int64_t at, int64_t all_rows, int64_t blocks, Factor<A>* scratch) {
   constexpr int L = kLanes<A>;
   const int64_t most_rows = left_rows();
   const bool far = blocks * m.b_step * int64_t(sizeof(Factor<A>)) > kNear;
   for (int64_t first = 0; first < all_rows; first += most_rows) {
     const int64_t rows = std::min(all_rows - first, most_rows);
-    const auto left = left_of(m.a + first * L, m.a_step, m.depth, rows, m.exact, scratch);
+    const auto left = m.a.part(first, rows, at, m.depth, scratch);
     const int most = panel_of(rows, blocks);
     const int64_t row_tiles = pieces(rows, max_rows(most)), panels = pieces(blocks, most);
     for (int64_t j = 0; j < panels; ++j) {
@@ -62,7 +61,7 @@ void multiply(const Product<A>& m, int64_t rows, int64_t blocks, Factor<A>* scra
   const int64_t groups = m.depth.groups, rest = m.depth.rest, group = m.depth.whole + (rest > 0);
 #endif
   const int64_t parts = depth_parts(rows * int64_t(sizeof(A)) * L, groups, group), tiles = pieces(group, kTileBlocks);
-  if (groups * parts <= 1) return multiply_part(m, rows, blocks, scratch);
+  if (groups * parts <= 1) return multiply_part(m, 0, rows, blocks, scratch);
   Product<A> part = m;
   for (int64_t g = 0; g < groups; ++g)
     for (int64_t i = 0; i < parts; ++i) {
@@ -70,9 +69,9 @@ void multiply(const Product<A>& m, int64_t rows, int64_t blocks, Factor<A>* scra
                     end = std::min(group, piece_begin(tiles, parts, i + 1) * kTileBlocks);
       const int64_t at = g * group + begin;
       const bool ragged = rest && end == group;
-      part.a = m.a + at * m.a_step, part.b = m.b + right_at<A>(at), part.depth = {1, end - begin - ragged, ragged ? int(rest) : 0};
+      part.b = m.b + right_at<A>(at), part.depth = {1, end - begin - ragged, ragged ? int(rest) : 0};
       if (at) part.start = {m.c, m.c_step, L};
-      multiply_part(part, rows, blocks, scratch);
+      multiply_part(part, at, rows, blocks, scratch);
     }
 }
 

@@ -13,7 +13,7 @@ constexpr double kWorkPerThread = 1e6;           // multiply-adds below which an
 constexpr double kWorkPerStep = 65536;           // likewise per time step, where the members of a team meet
 constexpr double kWeightsPerRow = 1e5;           // recurrent weights per row, beyond which reading them twice costs more than meeting
 constexpr double kWeightsPerRowOnTiles = 2.5e4;  // likewise where AMX multiplies float32, three times as fast
-constexpr int64_t kRowsOnTiles = 12;             // of a slice there: sixteen take no longer than one
+constexpr int64_t kRowsOnTiles = 8;              // of a slice there: sixteen take no longer than one
 constexpr double kMostGradients = 2.7e8;         // a slice holds its own weight gradients; this bounds their number
 
 Split split_of(const Layer& p, int most_threads, bool backward, bool weight_gradients, bool may_team) {

@@ -66,9 +66,21 @@ void check_rows(int64_t rows, int64_t columns) {
 
 enum class From { zero, itself, row };  // what a product is added to: nothing, what C holds, or the same row for all
 
-// C = start + A W^T with the weights [gates * units, depth] packed as forward packs them.
+// `count` columns, from `column` on, of a dense matrix of stored values as a left operand.
 template <class A>
-void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From from, bool exact) {
+void pack_rows(const std::vector<Stored<A>>& dense, int64_t rows, int64_t columns, int64_t column, int64_t count, Factor<A>* to) {
+  for (int64_t first = 0; first < rows; first += kPackedRows) {
+    const Stored<A>* row[kPackedRows];
+    const int64_t here = std::min(rows - first, kPackedRows);
+    for (int64_t i = 0; i < here; ++i) row[i] = dense.data() + (first + i) * columns + column;
+    const int64_t cut = here / 3;  // as two members of a team would
+    pack_left(row, cut, count, to, first, rows), pack_left(row + cut, here - cut, count, to, first + cut, rows);
+  }
+}
+
+// C = start + A W^T with the weights [gates * units, depth] packed as forward packs them; A blocked or, as forward's input is, packed.
+template <class A>
+void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From from, bool packed) {
   constexpr int L = kLanes<A>;
   const int64_t ub = blocks_of<A>(units), db = blocks_of<A>(depth);
   const int64_t b_step = right_size<A>(db);
@@ -85,8 +97,22 @@ void check_product(int64_t rows, int gates, int64_t units, int64_t depth, From f
   const Start<A> start = from == From::zero     ? Start<A>{}
                          : from == From::itself ? Start<A>{c.get(), rows * L, L}
                                                 : Start<A>{row.get(), L, 0};
-  multiply<A>({a.get(), rows * L, depth_of<A>(1, depth), b.get(), b_step, c.get(), rows * L, start, exact}, rows, gates * ub,
-              scratch.get());
+  if (packed) {
+    const auto stored = as_stored(left);
+    Buffer<Factor<A>> tiles(packed_size<A>(rows, depth));
+    const int64_t parts = packed_parts(depth);
+    for (int64_t i = 0; i < parts; ++i) {
+      const auto from_column = [&](int64_t part) {
+        return std::min(depth, piece_begin(pieces(depth, kPackedColumns), parts, part) * kPackedColumns);
+      };
+      const int64_t begin = from_column(i), count = from_column(i + 1) - begin;
+      pack_rows<A>(stored, rows, depth, begin, count, tiles.get());
+      multiply<A>({packed_left<A>(tiles.get(), rows), depth_of<A>(1, count), b.get() + right_at<A>(begin / L), b_step, c.get(), rows * L,
+                   i ? Start<A>{c.get(), rows * L, L} : start},
+                  rows, gates * ub, scratch.get());
+    }
+  } else
+    multiply<A>({{a.get(), rows * L}, depth_of<A>(1, depth), b.get(), b_step, c.get(), rows * L, start}, rows, gates * ub, scratch.get());
   for (int gate = 0; gate < gates; ++gate)
     for (int64_t u = 0; u < units; ++u)
       for (int64_t r = 0; r < rows; ++r) {
@@ -123,8 +149,21 @@ void check_tiles() {
 }
 
 #else
-// Of what factors lose, against their terms' magnitudes: two parts of a number 2^-15, three less than the sums round; what is not
-// a number, or infinite, stays so; and rows of any magnitude, denormal sums with them, lose no more (float storage).
+// A sum of terms of these magnitudes, of which `loses` may be lost; what is not a number, or infinite, stays so.
+template <class A>
+struct Sum {
+  double sum = 0, size = 0;
+  void add(A left, A right) { sum += double(left) * double(right), size += std::fabs(double(left) * double(right)); }
+  void check(double got, double loses, double least) const {
+    const double limited =
+        std::fabs(sum) > std::numeric_limits<A>::max() ? std::copysign(std::numeric_limits<double>::infinity(), sum) : sum;
+    if (std::isfinite(limited)) CHECK(std::fabs(got - sum) <= size * loses + least);
+    else CHECK(std::isnan(limited) ? std::isnan(got) : got == limited);
+  }
+};
+
+// Two parts of a number lose 2^-15 of it, three less than the sums round; and rows of any magnitude, denormal sums with them, lose
+// no more (float storage).
 template <class A>
 void check_tiles() {
   constexpr bool kFloat = kRightParts > 1;
@@ -138,25 +177,24 @@ void check_tiles() {
   left[2 * depth] = std::numeric_limits<A>::infinity(), left[3 * depth + 5] = -std::numeric_limits<A>::infinity();
   left[4 * depth + 36] = std::numeric_limits<A>::quiet_NaN();
   if (kFloat) weights[5 * depth + 3] = std::numeric_limits<A>::infinity(), weights[9 * depth + 1] = std::numeric_limits<A>::quiet_NaN();
-  const auto w = as_stored(weights);
+  const auto w = as_stored(weights), stored = as_stored(left);
   const Buffer<A> a = blocked(left, rows, depth);
   Buffer<A> c(ub * rows * 16);
-  Buffer<Factor<A>> b(ub * b_step), scratch(multiply_size(rows, db));
+  Buffer<Factor<A>> b(ub * b_step), scratch(multiply_size(rows, db)), tiles(packed_size<A>(rows, depth));
   for (int64_t block = 0; block < ub; ++block) pack_transposed(w.data(), units, depth, block, b.get() + block * b_step);
-  multiply<A>({a.get(), rows * 16, depth_of<A>(1, depth), b.get(), b_step, c.get(), rows * 16, {}}, rows, ub, scratch.get());
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t u = 0; u < units; ++u) {
-      check::context = std::string(SEQGRAD_ISA_NAME) + ", row " + std::to_string(r) + ", unit " + std::to_string(u);
-      double sum = 0, size = 0;
-      for (int64_t k = 0; k < depth; ++k) {
-        const double term = double(left[r * depth + k]) * double(weights[u * depth + k]);
-        sum += term, size += std::fabs(term);
+  pack_rows<A>(stored, rows, depth, 0, depth, tiles.get());
+  for (bool packed : {false, true}) {
+    if (packed && !kFloat) continue;  // what is stored is not what was blocked
+    const Left<A> from = packed ? packed_left<A>(tiles.get(), rows) : Left<A>{a.get(), rows * 16};
+    multiply<A>({from, depth_of<A>(1, depth), b.get(), b_step, c.get(), rows * 16, {}}, rows, ub, scratch.get());
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t u = 0; u < units; ++u) {
+        check::context = std::string(SEQGRAD_ISA_NAME) + ", row " + std::to_string(r) + ", unit " + std::to_string(u);
+        Sum<A> sum;
+        for (int64_t k = 0; k < depth; ++k) sum.add(left[r * depth + k], weights[u * depth + k]);
+        sum.check(at(c, rows, r, u), kFloat ? 0x1p-22 : 0x1p-15, kFloat ? 0x1p-149 : 0);
       }
-      const double got = at(c, rows, r, u);
-      if (std::fabs(sum) > std::numeric_limits<A>::max()) sum = std::copysign(std::numeric_limits<double>::infinity(), sum);
-      if (std::isfinite(sum)) CHECK(std::fabs(got - sum) <= size * (kFloat ? 0x1p-22 : 0x1p-15) + (kFloat ? 0x1p-149 : 0));
-      else CHECK(std::isnan(sum) ? std::isnan(got) : got == sum);
-    }
+  }
 }
 
 // Weight gradients of columns far apart in magnitude, and what is infinite or not a number among them.
@@ -170,20 +208,15 @@ void check_columns() {
   right[5 * columns + 6] = -std::numeric_limits<A>::infinity();
   const Buffer<A> a = blocked(left, rows, units), b = blocked(right, rows, columns);
   Buffer<A> c(bb * ub * 256, Fill::zero);
-  Buffer<Factor<A>> scratch(transposed_size(rows, bb));
-  multiply_transposed(a.get(), rows * 16, 1, units, b.get(), rows * 16, bb, c.get(), rows, scratch.get());
+  Buffer<Factor<A>> scratch(transposed_size(rows, bb, 0));
+  const Gradient<A> gradient{0, b.get(), bb, c.get()};
+  multiply_transposed<A>(a.get(), rows * 16, 1, units, {&gradient, 1}, rows, scratch.get());
   for (int64_t u = 0; u < units; ++u)
     for (int64_t j = 0; j < columns; ++j) {
       check::context = std::string(SEQGRAD_ISA_NAME) + ", gradient of unit " + std::to_string(u) + ", column " + std::to_string(j);
-      double sum = 0, size = 0;
-      for (int64_t r = 0; r < rows; ++r) {
-        const double term = double(left[r * units + u]) * double(right[r * columns + j]);
-        sum += term, size += std::fabs(term);
-      }
-      const double got = at(c, ub * 16, u, j);
-      if (std::fabs(sum) > std::numeric_limits<A>::max()) sum = std::copysign(std::numeric_limits<double>::infinity(), sum);
-      if (std::isfinite(sum)) CHECK(std::fabs(got - sum) <= size * 0x1p-21 + 0x1p-149);
-      else CHECK(std::isnan(sum) ? std::isnan(got) : got == sum);
+      Sum<A> sum;
+      for (int64_t r = 0; r < rows; ++r) sum.add(left[r * units + u], right[r * columns + j]);
+      sum.check(at(c, ub * 16, u, j), 0x1p-21, 0x1p-149);
     }
 }
 #endif
@@ -203,7 +236,7 @@ void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
     for (int64_t r = 0; r < rows; ++r)
       pack_row(dz.data() + (r * gates + plane) * units, units, a.get() + (plane * ub * rows + r) * L, rows * L);
   for (int64_t block = 0; block < cb; ++block) pack_straight(w.data(), gates, gate_of, units, columns, block, b.get() + block * b_step);
-  multiply<A>({a.get(), rows * L, depth_of<A>(gates, units), b.get(), b_step, c.get(), rows * L, {}}, rows, cb, scratch.get());
+  multiply<A>({{a.get(), rows * L}, depth_of<A>(gates, units), b.get(), b_step, c.get(), rows * L, {}}, rows, cb, scratch.get());
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t j = 0; j < columns; ++j) {
       A sum = 0;
@@ -214,27 +247,37 @@ void check_straight(int64_t rows, int gates, int64_t units, int64_t columns) {
     }
 }
 
-// C += A^T B, as the weight gradients; called twice, so that the first call's sum must survive.
+// C += A^T B, as the two weight gradients of a layer: the second of A's planes from `second_plane` on (GRU has one more of them).
+// Called twice, so that the first call's sum must survive.
 template <class A>
-void check_transposed(int64_t rows, int gates, int64_t units, int64_t right_columns) {
+void check_transposed(int64_t rows, int gates, int second_plane, int64_t units, int64_t first_columns, int64_t second_columns) {
   constexpr int L = kLanes<A>;
-  const int64_t ub = blocks_of<A>(units), bb = blocks_of<A>(right_columns), height = gates * ub * L;
-  const auto left = whole_numbers<A>(rows * gates * units, 8), right = whole_numbers<A>(rows * right_columns, 9);
-  Buffer<A> a(gates * ub * rows * L), c(bb * height * L, Fill::zero);
-  for (int gate = 0; gate < gates; ++gate)
+  const int64_t ub = blocks_of<A>(units), height = gates * ub * L, planes = gates + second_plane,
+                columns[2] = {first_columns, second_columns};
+  const auto left = whole_numbers<A>(rows * planes * units, 8);
+  Buffer<A> a(planes * ub * rows * L), b[2], c[2];
+  for (int plane = 0; plane < planes; ++plane)
     for (int64_t r = 0; r < rows; ++r)
-      pack_row(left.data() + (r * gates + gate) * units, units, a.get() + (gate * ub * rows + r) * L, rows * L);
-  const Buffer<A> b = blocked(right, rows, right_columns);
-  Buffer<Factor<A>> scratch(transposed_size(rows, bb));
-  for (int twice = 0; twice < 2; ++twice)
-    multiply_transposed(a.get(), rows * L, gates, units, b.get(), rows * L, bb, c.get(), rows, scratch.get());
-  for (int gate = 0; gate < gates; ++gate)
-    for (int64_t u = 0; u < units; ++u)
-      for (int64_t j = 0; j < right_columns; ++j) {
-        A sum = 0;
-        for (int64_t r = 0; r < rows; ++r) sum += left[(r * gates + gate) * units + u] * right[r * right_columns + j];
-        CHECK(at(c, height, gate * ub * L + u, j) == 2 * sum);
-      }
+      pack_row(left.data() + (r * planes + plane) * units, units, a.get() + (plane * ub * rows + r) * L, rows * L);
+  std::vector<A> right[2];
+  Gradient<A> both[2];
+  for (int i = 0; i < 2; ++i) {
+    const int64_t blocks = blocks_of<A>(columns[i]);
+    right[i] = whole_numbers<A>(rows * columns[i], 9 + i), b[i] = blocked(right[i], rows, columns[i]);
+    c[i] = Buffer<A>(blocks * height * L, Fill::zero);
+    both[i] = {i * second_plane, b[i].get(), blocks, c[i].get()};
+  }
+  Buffer<Factor<A>> scratch(transposed_size(rows, both[0].b_blocks, both[1].b_blocks));
+  for (int twice = 0; twice < 2; ++twice) multiply_transposed<A>(a.get(), rows * L, gates, units, both, rows, scratch.get());
+  for (int i = 0; i < 2; ++i)
+    for (int gate = 0; gate < gates; ++gate)
+      for (int64_t u = 0; u < units; ++u)
+        for (int64_t j = 0; j < columns[i]; ++j) {
+          const int64_t plane = gate + i * second_plane;
+          A sum = 0;
+          for (int64_t r = 0; r < rows; ++r) sum += left[(r * planes + plane) * units + u] * right[i][r * columns[i] + j];
+          CHECK(at(c[i], height, gate * ub * L + u, j) == 2 * sum);
+        }
 }
 
 template <class A>
@@ -244,8 +287,9 @@ void check_all() {
   check_columns<A>();
 #endif
   for (From from : {From::zero, From::itself, From::row})
-    for (int64_t depth : {2100, 4200}) check_product<A>(300, 1, 33, depth, from, false);  // A is taken in several parts
-  check_straight<A>(130, 4, 261, 500);                                                    // here, too, gate by gate; and B is fetched ahead
+    for (int64_t depth : {2100, 4200}) check_product<A>(300, 1, 33, depth, from, depth == 2100);  // A is taken in several parts
+  check_straight<A>(130, 4, 261, 500);          // here, too, gate by gate; and B is fetched ahead
+  check_transposed<A>(40, 3, 1, 35, 300, 290);  // the right operands are packed one after the other
   for (int64_t rows : {1, 2, 3, 7, 8, 13, 14, 15, 29, 61, 83})
     for (int64_t columns : {1, 3, 8, 16, 17, 33, 70}) {
       check::context = std::string(SEQGRAD_ISA_NAME) + ", rows " + std::to_string(rows) + ", columns " + std::to_string(columns);
@@ -253,7 +297,7 @@ void check_all() {
       for (int gates : {1, 3, 4})
         for (int64_t depth : {0, 1, 5, 16, 19}) check_product<A>(rows, gates, columns, depth, From((rows + depth) % 3), depth % 2);
       check_straight<A>(rows, 3, 5, columns), check_straight<A>(rows, 1, columns, 9), check_straight<A>(rows, 4, 17, columns);
-      check_transposed<A>(rows, 1, columns, 9), check_transposed<A>(rows, 3, 21, columns);
+      check_transposed<A>(rows, 1, 0, columns, 9, 1), check_transposed<A>(rows, 3, 1, 21, columns, 17);
     }
 }
 
