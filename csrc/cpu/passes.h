@@ -8,6 +8,7 @@
 #include "operands.h"
 #if SEQGRAD_AMX
 #include "amx_tile.h"
+#include "amx_parts.h"
 #include "amx.h"
 #else
 #include "gemm.h"

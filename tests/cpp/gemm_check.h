@@ -7,6 +7,7 @@
 #include "cpu/operands.h"
 #if SEQGRAD_AMX
 #include "cpu/amx_tile.h"
+#include "cpu/amx_parts.h"
 #include "cpu/amx.h"
 #else
 #include "cpu/gemm.h"
