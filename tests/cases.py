@@ -38,4 +38,5 @@ def _pairs(row: tuple[int, ...]) -> set[tuple[int, int, int, int]]:
 
 
 TILED = Shape(6, 70, 35, 200)  # rows and units enough for the CPU engine to take AMX's tiles, ragged too
+TILED_FEW = Shape(4, 18, 600, 128)  # few rows, which it still does; its input is multiplied in parts
 GRID = [Shape(*row) for row in pairwise(STEPS, SAMPLES, INPUTS, HIDDEN)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from cases import GRID, TILED, Shape
+from cases import GRID, TILED, TILED_FEW, Shape
 from oracle import assert_within_ratio
 from problem import CELLS, DTYPES, Problem, arithmetic, expect, make, solve
 from torch import Tensor
@@ -44,7 +44,7 @@ def problems(cell: str, option: str) -> list[tuple[str, Problem]]:
     """The whole grid for ``plain``; for an option every fifth shape, another fifth for each option."""
     first = list(OPTIONS).index(option) % 5
     found = []
-    for i, shape in enumerate([*(GRID if option == "plain" else GRID[first::5]), TILED]):
+    for i, shape in enumerate([*(GRID if option == "plain" else GRID[first::5]), TILED, TILED_FEW]):
         kwargs = dict(OPTIONS[option])
         if "proj" in kwargs:
             kwargs["proj"] = max(1, shape.H // 2)
@@ -367,13 +367,13 @@ def test_infinite_input_saturates_as_in_torch(cell: str, dtype: torch.dtype, N: 
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("shape", [Shape(20, 12, 150, 160), TILED], ids=str)
+@pytest.mark.parametrize("shape", [Shape(20, 12, 150, 160), TILED, TILED_FEW], ids=str)
 @pytest.mark.parametrize("cell", CELLS)
 def test_same_bits_run_to_run_and_with_any_number_of_threads_but_for_weight_sums(
     cell: str, shape: Shape, dtype: torch.dtype
 ) -> None:
-    """Work enough for four slices. Only the sums over the batch depend on how it was dealt to threads."""
-    problem = make(cell, shape, ragged=True).to(dtype)
+    """Work enough for four slices, or teams. Only the sums over the batch depend on how it was dealt to threads."""
+    problem = make(cell, shape, ragged=shape != TILED_FEW).to(dtype)
     before, results = torch.get_num_threads(), {}
     try:
         for threads in (1, 2, 4):
