@@ -48,6 +48,7 @@ struct Call {
   bool stacked = false;            // states and their gradients are [1, N, *]
   bool from_zero = false;          // states were left out
   std::vector<int64_t> first_row;  // of packed rows: x is [S, I], lengths fall
+  std::vector<char> zeros;         // initial states that were left out, for both to read
 
   void check_and_fill(From from) {
     Layer& p = layer;
@@ -78,15 +79,25 @@ struct Call {
     if (lengths) check("lengths", *lengths, ScalarType::Long, {p.N});
     if (packed) find_rows();
     if (p.truncate < 0) fail("truncate must be 0 (off) or a positive number of steps, got " + std::to_string(p.truncate));
-    if (from_zero) {
-      h0 = zeros_on(x, {p.N, p.P});
-      if (traits.states == 2) c0 = zeros_on(x, {p.N, p.H});
-    }
+    if (from_zero) fill_zeros();
     x = dense_rows(x), w_ih = dense(w_ih), w_hh = dense(w_hh), b_ih = dense(b_ih), b_hh = dense(b_hh), w_hr = dense(w_hr);
     h0 = dense(h0), c0 = dense(c0), lengths = dense(lengths);
     p.x = data(x), p.x_stride_t = packed ? 0 : x.stride(0), p.x_stride_n = x.stride(-2);
     p.w_ih = data(w_ih), p.w_hh = data(w_hh), p.b_ih = data(b_ih), p.b_hh = data(b_hh), p.w_hr = data(w_hr);
-    p.h0 = data(h0), p.c0 = data(c0), p.lengths = static_cast<const int64_t*>(data(lengths));
+    if (h0) p.h0 = data(h0), p.c0 = data(c0);
+    p.lengths = static_cast<const int64_t*>(data(lengths));
+  }
+
+  // States that were left out. On the CPU they are no tensors: to make one costs a short call more than its zeros do.
+  void fill_zeros() {
+    Layer& p = layer;
+    if (x.is_cpu()) {
+      zeros.resize(p.N * std::max(p.P, p.H) * int64_t(x.element_size()));
+      p.h0 = p.c0 = zeros.data();
+      return;
+    }
+    h0 = empty({p.N, p.P}), torch::stable::zero_(*h0);
+    if (p.traits().states == 2) c0 = empty({p.N, p.H}), torch::stable::zero_(*c0);
   }
 
   // Packed rows are in the order of time, within a step in the order of samples; only the ones alive have one.

@@ -253,7 +253,7 @@ def make_tap(
         return _graph_tap.make(module, series, cell, quantities, x, lengths, reverse)
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return None  # torch.func differentiates by itself: no backward would reach a leaf made in here
-    kept = None if lengths is None else lengths.detach().clone()  # the caller may reuse the buffer
+    kept = None if lengths is None else lengths.clone()  # the caller may reuse the buffer
     return _filing(module, _graph_tap.Call(series, cell, quantities, reverse, torch.is_grad_enabled()), kept)
 
 

@@ -5,6 +5,8 @@ No cell and no weight is known here. T time, N batch, I input features, S rows o
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -58,7 +60,7 @@ class PackedRows:
 
     def users_lengths(self) -> Tensor | None:
         """``[N]`` in the user's order; None if every sample lasts T steps."""
-        if int(self.lengths[-1]) == self.steps:
+        if self.total == self.steps * self.samples:
             return None
         lengths = self.lengths
         return lengths if self.order is None else torch.zeros_like(lengths).index_copy(0, self.order, lengths)
@@ -74,9 +76,11 @@ class PackedRows:
 def packed_rows(packed: PackedSequence) -> PackedRows:
     """``packed`` for an engine that reads packed rows."""
     counts = _counts(packed)
-    # Sample n lasts as many steps as there are sizes above n; negated, they rise, as a search wants them.
-    lengths = torch.searchsorted(-packed.batch_sizes.long(), torch.arange(0, -counts[0], -1))
-    return PackedRows(len(counts), counts[0], sum(counts), lengths, packed.sorted_indices)
+    steps, samples, total = len(counts), counts[0], sum(counts)
+    rising = counts[::-1]
+    # Sample n lasts as many steps as there are sizes above n. So few numbers are found sooner than torch begins.
+    lengths = array("q", [steps - bisect_right(rising, n) for n in range(samples)])
+    return PackedRows(steps, samples, total, torch.frombuffer(lengths, dtype=torch.int64), packed.sorted_indices)
 
 
 def packing(packed: PackedSequence, states: Sequence[Tensor] = ()) -> Packing:

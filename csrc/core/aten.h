@@ -27,6 +27,12 @@ using OptionalTensor = std::optional<Tensor>;
 
 [[noreturn]] inline void fail(const std::string& message) { throw std::invalid_argument("seqgrad: " + message); }
 
+inline std::string list_text(std::initializer_list<int64_t> numbers) {
+  std::string text;
+  for (int64_t number : numbers) text += (text.empty() ? "" : ", ") + std::to_string(number);
+  return text;
+}
+
 inline std::string shape_text(const Tensor& t) {
   std::string text = "[";
   for (int64_t d = 0; d < t.dim(); ++d) text += (d ? ", " : "") + std::to_string(t.size(d));
@@ -75,14 +81,9 @@ struct Checker {
   const Tensor& x;
 
   void operator()(const char* name, const Tensor& t, ScalarType type, std::initializer_list<int64_t> shape) const {
-    bool same = t.dim() == int64_t(shape.size());
-    std::string expected;
     int64_t d = 0;
-    for (int64_t size : shape) {
-      same = same && t.size(d) == size;
-      expected += (d++ ? ", " : "") + std::to_string(size);
-    }
-    if (!same) fail(std::string(name) + " must have shape [" + expected + "], got " + shape_text(t));
+    if (t.dim() != int64_t(shape.size()) || !std::all_of(shape.begin(), shape.end(), [&](int64_t size) { return t.size(d++) == size; }))
+      fail(std::string(name) + " must have shape [" + list_text(shape) + "], got " + shape_text(t));
     if (t.scalar_type() != type) fail(std::string(name) + " must be " + dtype_name(type) + ", got " + dtype_name(t.scalar_type()));
     if (t.is_cuda() != x.is_cuda() || t.is_cpu() != x.is_cpu() || (x.is_cuda() && t.get_device_index() != x.get_device_index()))
       fail(std::string(name) + " must be on the same device as the input");
@@ -119,9 +120,7 @@ inline std::vector<int64_t> dense_strides(std::initializer_list<int64_t> shape) 
 }
 
 inline std::string no_memory(std::initializer_list<int64_t> shape, ScalarType type) {
-  std::string text;
-  for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "no memory for [" + text + "] " + dtype_name(type);
+  return "no memory for [" + list_text(shape) + "] " + dtype_name(type);
 }
 
 // Dense uninitialised memory on the device of `x`.
@@ -167,13 +166,6 @@ inline Tensor kept_on(const Tensor& x, std::initializer_list<int64_t> shape, Sca
     check_torch(error, no_memory(shape, type));
   }
   return Tensor(handle);
-}
-
-inline Tensor zeros_on(const Tensor& x, std::initializer_list<int64_t> shape) {
-  Tensor made = empty_on(x, shape, x.scalar_type());
-  if (!x.is_cpu()) torch::stable::zero_(made);
-  else if (made.numel()) std::memset(data(made), 0, size_t(made.numel()) * made.element_size());
-  return made;
 }
 
 inline Tensor dense_copy(const Tensor& t) try { return torch::stable::contiguous(t); } catch (const std::runtime_error&) {

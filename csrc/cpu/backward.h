@@ -397,10 +397,9 @@ class BackwardPass {
   }
 
   void zero_padding(const Slice& slice) {
-    slice.for_each_padding(p.T, [&](int64_t t, int64_t r) {
-      const int64_t n = slice.sample[r];
-      if (to.dx && !p.first_row) std::memset(static_cast<S*>(to.dx) + p.row(t, n) * p.I, 0, p.I * sizeof(S));
-      for (int q = 0; to.norms && q < rows_of.count; ++q) norm(q, t, n) = 0;
+    slice.for_each_padding(p.T, [&](int64_t t, int64_t n, int64_t count) {
+      if (to.dx && !p.first_row) std::memset(static_cast<S*>(to.dx) + p.row(t, n) * p.I, 0, count * p.I * sizeof(S));
+      for (int q = 0; to.norms && q < rows_of.count; ++q) std::memset(&norm(q, t, n), 0, count * sizeof(A));
     });
   }
 };

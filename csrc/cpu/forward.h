@@ -245,8 +245,10 @@ class ForwardPass {
   // Of out, which is the caller's. Nobody reads saved there.
   void zero_padding(const Slice& slice) {
     if (p.first_row) return;
-    slice.for_each_padding(p.T, [&](int64_t t, int64_t r) {
-      std::memset(static_cast<S*>(to.out) + (t * p.N + slice.sample[r]) * p.width(), 0, p.P * sizeof(S));
+    slice.for_each_padding(p.T, [&](int64_t t, int64_t n, int64_t count) {
+      const bool whole = p.width() == p.P;  // else the rows hold another direction, too
+      for (int64_t i = 0; i < count; i += whole ? count : 1)
+        std::memset(static_cast<S*>(to.out) + p.row(t, n + i) * p.width(), 0, (whole ? count : 1) * p.P * sizeof(S));
     });
   }
 };

@@ -27,12 +27,24 @@ struct Slice {
   static int64_t first_from(int64_t t, int64_t alive) { return t == 0 ? 0 : alive; }
   int64_t last_from(int64_t t, int64_t alive) const { return this->alive(t + 1, alive); }
 
-  // visit(time step, row) of what lies beyond the lengths, in the order of memory.
+  // visit(time step, n, count): what lies beyond the lengths, samples that are neighbours in memory at once.
   template <class F>
   void for_each_padding(int64_t T, F&& visit) const {
-    for (int64_t t = rows() ? length.back() : T, from = rows(); t < T; ++t) {
-      from = alive(t, from);
-      for (int64_t r = from; r < rows(); ++r) visit(t, r);
+    if (!rows() || length.back() >= T) return;
+    std::vector<int64_t> order(rows());  // rows by their samples
+    std::iota(order.begin(), order.end(), 0);
+    std::sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return sample[a] < sample[b]; });
+    for (int64_t t = length.back(); t < T; ++t) {
+      int64_t first = 0, count = 0;
+      for (int64_t r : order) {
+        if (length[r] > t) continue;
+        if (count && sample[r] == first + count) ++count;
+        else {
+          if (count) visit(t, first, count);
+          first = sample[r], count = 1;
+        }
+      }
+      visit(t, first, count);
     }
   }
 };

@@ -1,6 +1,7 @@
 // How the samples of a ragged batch are shared among slices.
 #include "check.h"
 
+#include <array>
 #include <limits>
 #include <random>
 
@@ -74,9 +75,10 @@ TEST(equal_lengths_are_neighbours_shared_evenly) {
     for (int64_t r = 1; r < slice.rows(); ++r) CHECK(slice.sample[r] == slice.sample[r - 1] + 1);
 }
 
-TEST(padding_is_visited_once_in_the_order_of_memory) {
-  const auto slices = slices_of({3, 0, 5, 3}, 5, 1);
-  std::vector<std::pair<int64_t, int64_t>> seen, expected{{0, 1}, {1, 1}, {2, 1}, {3, 0}, {3, 3}, {3, 1}, {4, 0}, {4, 3}, {4, 1}};
-  slices[0].for_each_padding(5, [&](int64_t t, int64_t r) { seen.emplace_back(t, slices[0].sample[r]); });
-  CHECK(seen == expected);
+TEST(padding_is_visited_once_neighbours_together) {
+  const auto slices = slices_of({3, 0, 2, 5, 3}, 5, 1);
+  using Visits = std::vector<std::array<int64_t, 3>>;
+  Visits seen;
+  slices[0].for_each_padding(5, [&](int64_t t, int64_t n, int64_t count) { seen.push_back({t, n, count}); });
+  CHECK((seen == Visits{{0, 1, 1}, {1, 1, 1}, {2, 1, 2}, {3, 0, 3}, {3, 4, 1}, {4, 0, 3}, {4, 4, 1}}));
 }
