@@ -106,27 +106,26 @@ class Tag:
         return type(None), ()
 
 
-def attach(modules: Sequence[nn.Module]) -> None:
-    """Tag the layers among ``modules`` for one more open block."""
+def attach(layers: Sequence[nn.Module]) -> None:
+    """Tag ``layers`` for one more open block."""
     with _lock:
-        for module in modules:
-            if hasattr(type(module), ATTRIBUTE):
-                tag = _tags.get(module)
-                if tag is None:
-                    tag = _tags[module] = Tag(module)
-                module.__dict__[ATTRIBUTE] = tag
-                tag.blocks += 1
+        for layer in layers:
+            tag = _tags.get(layer)
+            if tag is None:
+                tag = _tags[layer] = Tag(layer)
+            layer.__dict__[ATTRIBUTE] = tag
+            tag.blocks += 1
 
 
-def detach(modules: Sequence[nn.Module]) -> None:
+def detach(layers: Sequence[nn.Module]) -> None:
     """One open block less."""
     with _lock:
-        for module in modules:
-            tag = module.__dict__.get(ATTRIBUTE)
+        for layer in layers:
+            tag = layer.__dict__.get(ATTRIBUTE)
             if tag is not None:
                 tag.blocks -= 1
                 if not tag.blocks:
-                    del module.__dict__[ATTRIBUTE]
+                    del layer.__dict__[ATTRIBUTE]
 
 
 def forget_closed() -> None:

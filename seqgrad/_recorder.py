@@ -78,7 +78,9 @@ class Recorder:
         self._recomputed: dict[tuple[str, int], int] = {}  # (key, backward) -> gradients of recomputed forwards so far
         self._arrived: set[tuple[str, int]] = set()  # (key, number) of recomputed forwards that had a gradient
         self._lock = threading.Lock()
+        self.layers: list[nn.Module] = []  # those of seqgrad among them
         unconverted, complex_layers = [], []
+        kinds: dict[type, str] = {}  # a model has many modules, and few kinds of them
         for raw, module in model.named_modules(remove_duplicate=False):
             name = plain_name(raw)
             if id(module) in self._names:
@@ -87,16 +89,20 @@ class Recorder:
             self._names[id(module)] = name
             self.modules.append(module)
             kind = type(module)
-            if hasattr(kind, _graph_tap.ATTRIBUTE):
+            known = kinds.get(kind)
+            if known is None:
+                known = kinds[kind] = _kind_of(kind)
+            if known == "ours":
+                self.layers.append(module)
                 if _is_complex(module):
                     complex_layers.append(name)
-            elif kind.__module__.startswith("torch.nn.") and isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
+            elif known == "torch's":
                 unconverted.append(name)
         self.log.unconverted, self.log.complex_layers = tuple(unconverted), tuple(complex_layers)
 
     def close(self) -> None:
         self.open, self.watcher = False, None
-        self._names, self.modules = {}, []
+        self._names, self.modules, self.layers = {}, [], []
 
     def name_of(self, module: nn.Module) -> str | None:
         return self._names.get(id(module)) if self.open else None
@@ -159,6 +165,14 @@ class Recorder:
             return backward, number
 
 
+def _kind_of(module: type) -> str:
+    """Whether modules of this type are recurrent and ``"ours"`` or ``"torch's"``; else ``""``."""
+    if hasattr(module, _graph_tap.ATTRIBUTE):
+        return "ours"
+    theirs = module.__module__.startswith("torch.nn.") and issubclass(module, (nn.RNNBase, nn.RNNCellBase))
+    return "torch's" if theirs else ""
+
+
 def _is_complex(layer: nn.Module) -> bool:
     for p in layer._parameters.values():
         if p is not None:
@@ -198,13 +212,13 @@ def watching() -> bool:
 def start(recorder: Recorder) -> None:
     """Let layers that run in this context see the recorder."""
     _active.set((*_active.get(), recorder))
-    _graph_tap.attach(recorder.modules)
+    _graph_tap.attach(recorder.layers)
     _change_open(add=(recorder,))
 
 
 def stop(recorder: Recorder) -> None:
     """Take the recorder out again, whatever the order of leaving, and freeze its log."""
-    _graph_tap.detach(recorder.modules)
+    _graph_tap.detach(recorder.layers)
     recorder.close()
     _graph_tap.forget_closed()
     _active.set(tuple([r for r in _active.get() if r is not recorder]))
