@@ -363,7 +363,9 @@ def test_infinite_input_saturates_as_in_torch(cell: str, dtype: torch.dtype, N: 
         infinite = problem._replace(tensors={**positive, "x": x})
         ours, theirs = solve(infinite), expect(infinite)
         for name in ("out", "hn", "dh0", "grad_h", "grad_carry"):
-            torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=1e-5, equal_nan=True)
+            # Weights of one sign make gradients of up to 60 whose sums cancel: they round in units of the largest.
+            atol = 1e-6 * max(10.0, float(theirs[name].nan_to_num(0.0, 0.0, 0.0).abs().max()))
+            torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=atol, equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
