@@ -361,11 +361,14 @@ def test_infinite_input_saturates_as_in_torch(cell: str, dtype: torch.dtype, N: 
         x = problem.tensors["x"].clone()
         x[1, 0, 0] = value
         infinite = problem._replace(tensors={**positive, "x": x})
-        ours, theirs = solve(infinite), expect(infinite)
+        ours, exact = solve(infinite), expect(infinite.to(torch.float64))
         for name in ("out", "hn", "dh0", "grad_h", "grad_carry"):
-            # Weights of one sign make gradients of up to 60 whose sums cancel: they round in units of the largest.
-            atol = 1e-6 * max(10.0, float(theirs[name].nan_to_num(0.0, 0.0, 0.0).abs().max()))
-            torch.testing.assert_close(ours[name], theirs[name], rtol=1e-4, atol=atol, equal_nan=True)
+            got, expected = ours[name].double(), exact[name]
+            if name == "dh0" and dtype == torch.float32:
+                # What is left of large state gradients (GRU: a row of 2.8 from 25) rounds in units of those.
+                unit = exact["grad_h"].nan_to_num(0.0, 0.0, 0.0).amax(dim=0).div(10).clamp(min=1).unsqueeze(1)
+                got, expected = got / unit, expected / unit
+            torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
