@@ -7,7 +7,8 @@
 namespace seqgrad {
 
 struct Gru {
-  static constexpr CellTraits kTraits{.gates = 3, .states = 1, .saved = 4, .split = true, .reads_h = false, .reads_previous = true};
+  static constexpr CellTraits kTraits{
+      .gates = 3, .states = 1, .saved = 4, .split = true, .reads_h = false, .reads_previous = true, .bypass = true};
 
   // clang-format off
   template <class M, class V>

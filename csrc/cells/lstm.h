@@ -8,7 +8,8 @@ namespace seqgrad {
 
 struct Lstm {
   static constexpr int kSavedCell = 4;  // the plane of `saved` that holds c_t
-  static constexpr CellTraits kTraits{.gates = 4, .states = 2, .saved = 5, .split = false, .reads_h = false, .reads_previous = false};
+  static constexpr CellTraits kTraits{
+      .gates = 4, .states = 2, .saved = 5, .split = false, .reads_h = false, .reads_previous = false, .bypass = false};
 
   // clang-format off
   template <class M, class V>

@@ -22,7 +22,8 @@ struct Relu {  // written with <= so that NaN passes, as torch's relu and its ba
 
 template <class Activation>
 struct Rnn {
-  static constexpr CellTraits kTraits{.gates = 1, .states = 1, .saved = 0, .split = false, .reads_h = true, .reads_previous = false};
+  static constexpr CellTraits kTraits{
+      .gates = 1, .states = 1, .saved = 0, .split = false, .reads_h = true, .reads_previous = false, .bypass = false};
 
   template <class M, class V>
   SEQGRAD_HD static void forward(Step<V>& s, double /*scale*/) {
@@ -39,7 +40,8 @@ struct Rnn {
 // Saves the activation: h_t - h_{t-1} would cancel once the state has grown.
 template <class Activation>
 struct ResidualRnn {
-  static constexpr CellTraits kTraits{.gates = 1, .states = 1, .saved = 1, .split = false, .reads_h = false, .reads_previous = false};
+  static constexpr CellTraits kTraits{
+      .gates = 1, .states = 1, .saved = 1, .split = false, .reads_h = false, .reads_previous = false, .bypass = true};
 
   template <class M, class V>
   SEQGRAD_HD static void forward(Step<V>& s, double scale) {

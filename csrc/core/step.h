@@ -15,6 +15,7 @@ struct CellTraits {
   bool split;           // the last gate's recurrent pre-activation has a gradient of its own (GRU)
   bool reads_h;         // backward reads h_t
   bool reads_previous;  // backward reads h_{t-1}
+  bool bypass;          // some of the gradient reaches h_{t-1} without passing through W_hh: else dh_prev is zero
 
   // Gradient planes per unit. With split they are ordered [last gate (input side), gates..., last gate (recurrent
   // side)], so that both the input-side and the recurrent-side G planes are contiguous.

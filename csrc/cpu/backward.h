@@ -46,6 +46,7 @@ class BackwardPass {
 
   struct State {
     Buffer<A> dh, dc;               // [block][row][L]: carried gradients; dh becomes the total while a step is worked on
+    Buffer<A> bypass;               // [block][row][L]: what reaches the previous step's dh without W_hh
     Buffer<A> dc_row;               // [unit block][L]: total dL/dc_t of the sample at hand, in float64
     Buffer<A> dm;                   // [unit block][row][L]: gradient before the projection
     Buffer<A> dz;                   // [plane, unit block][chunk row][L]
@@ -71,6 +72,7 @@ class BackwardPass {
                                p.w_hr ? transposed_size(most, UB, 0) : 0});
     s.scratch = Buffer<Factor<A>>(team_size * s.scratch_size);
     s.dh = Buffer<A>(PB * pitch * L);
+    if (kTraits.bypass) s.bypass = Buffer<A>(UB * pitch * L);
     if (kTwoStates) s.dc = Buffer<A>(UB * pitch * L);
     if (kTwoStates && kWide) s.dc_row = Buffer<A>(UB * L);
     s.dz = Buffer<A>(D * UB * most * L);
@@ -128,14 +130,12 @@ class BackwardPass {
     member.barrier();
     const A* dz = s.dz.get() + (kTraits.recurrent_plane() * UB * chunk.pitch() + offset) * L;
     A* carried = s.dh.get() + mine.begin * pitch * L;
-    multiply<A>({{dz, chunk.pitch() * L},
-                 depth_of<A>(G, p.H),
-                 w_hh.get() + mine.begin * dz_step,
-                 dz_step,
-                 carried,
-                 pitch * L,
-                 {carried, pitch * L, L}},
-                alive, mine.end - mine.begin, s.scratch_of(member));
+    multiply<A>({{dz, chunk.pitch() * L}, depth_of<A>(G, p.H), w_hh.get() + mine.begin * dz_step, dz_step, carried, pitch * L, {}}, alive,
+                mine.end - mine.begin, s.scratch_of(member));
+    // Not before: the larger a sum is while it grows, the more it loses by rounding, and this may be hundreds of times the product.
+    for (int64_t b = mine.begin; kTraits.bypass && b < mine.end; ++b)
+      for (int64_t at = b * pitch * L, end = at + alive * L; at < end; at += L)
+        store_aligned(s.dh.get() + at, load_aligned(s.dh.get() + at) + load_aligned(s.bypass.get() + at));
     for (int64_t r = leaves_from; r < alive; ++r) finish_row(s, slice, r, member);
     // Truncated BPTT: the way to the previous step crosses a multiple of `truncate` in input time.
     if (p.truncate > 0 && (p.reverse ? t + 1 : t) % p.truncate == 0)
@@ -247,7 +247,7 @@ class BackwardPass {
     if (to.norms) norm(rows_of.clip_hits, t, n) = A(hits);
   }
 
-  // The cell on all units of one sample. Leaves in dh and dc what reaches the previous step without W_hh.
+  // The cell on all units of one sample. Leaves in bypass and dc what reaches the previous step without W_hh.
   SEQGRAD_HD void cell_backward(State& s, const Slice& slice, const Chunk& chunk, int64_t r, int64_t t, bool first, int64_t chunk_row,
                             Member::Range mine, Member member) {
     const int64_t pitch = slice.pitch(), n = slice.sample[r], now = p.row(t, n);
@@ -280,10 +280,8 @@ class BackwardPass {
         if (to.dw_hr)
           store_aligned(s.m.get() + (u * chunk.pitch() + chunk_row) * L, cell.saved[3] * Math<A>::tanh(cell.saved[Cell::kSavedCell]));
       }
-      if (!p.w_hr) store_aligned(s.dh.get() + (u * pitch + r) * L, grad.dh_prev);
+      if constexpr (kTraits.bypass) store_aligned(s.bypass.get() + (u * pitch + r) * L, grad.dh_prev);
     }
-    if (p.w_hr)
-      for (int64_t b = 0; b < PB; ++b) store_aligned(s.dh.get() + (b * pitch + r) * L, Vec<A>{});
     if constexpr (kTwoStates) {
       if (to.norms) measured(s, rows_of.grad_c, slice, r, t, cell_sum, s.dc_row.get(), 1, UB, member);
     }

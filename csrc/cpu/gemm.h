@@ -120,7 +120,7 @@ void transposed_tile_kernel(const TransposedTile<A>& t) {
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) acc[r][p] = load_aligned(t.c + p * t.c_step + r * L);
+    for (int p = 0; p < P; ++p) acc[r][p] = Vec<A>{};
   const A *a = t.a, *b = t.b;
 #pragma GCC unroll 2
   for (int64_t k = 0; k < t.rows; ++k, a += L, b += L) {
@@ -137,7 +137,10 @@ void transposed_tile_kernel(const TransposedTile<A>& t) {
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) store_aligned(t.c + p * t.c_step + r * L, acc[r][p]);
+    for (int p = 0; p < P; ++p) {
+      A* c = t.c + p * t.c_step + r * L;
+      store_aligned(c, load_aligned(c) + acc[r][p]);
+    }
 }
 
 template <class A, int P, bool kAhead, int R = max_rows(P)>
