@@ -84,7 +84,7 @@ void step_backward(const Layer& layer, const Backward& grads, const StepGradient
 
   BackwardStep p = unchanging(layer, grads);
   p.dh = allocate(context, N * P, A);
-  if (!layer.w_hr) p.bypass = allocate(context, N * H, A);
+  if (traits.bypass) p.bypass = allocate(context, N * H, A);
   if (traits.states == 2) p.dc = allocate(context, N * H, A);
   void* dm = layer.w_hr ? allocate(context, N * H, A) : nullptr;
   void* projected = layer.w_hr && !left.projected ? allocate(context, N * P, S) : nullptr;

@@ -26,7 +26,7 @@ struct BackwardStep {
   ClipKind clip;
   double clip_limit;
   void* dh;         // [N, P] A: dz W_hh of the step before; made the total gradient of the state
-  void* bypass;     // [N, H] A: what reaches h_{t-1} without W_hh; null with a projection: nothing does
+  void* bypass;     // [N, H] A: what reaches h_{t-1} without W_hh; null: nothing does
   void* dc;         // [N, H] A
   void* dz;         // [N, planes, H] S
   void *dh0, *dc0;  // [N, P], [N, H] S or null
